@@ -1,0 +1,178 @@
+"""From a config to the values and functions of the stages to the left.
+
+`configs/common.py` documents every field.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Key, PyTree
+
+from jiaa import data
+from jiaa.meta import bilevel, inner, sequential
+from jiaa.models import generic, pretrained, views
+from jiaa.personalize import Finetune, Ridge
+from jiaa.train import optimizers
+from jiaa.types import Personalizer
+
+Config = Any  # an ml_collections.ConfigDict
+
+
+def dataset(config: Config) -> data.Dataset:
+    """The dataset of `config.data`: a name, a root, and the options of its loader."""
+    options = plain(config.data)
+    name, root = options.pop("name"), options.pop("root")
+    return data.load(name, root=root or None, **options)
+
+
+def model(config: Config) -> generic.Aesthetic:
+    """The network of `config.model`."""
+    options = plain(config.model)
+    options.pop("weights")
+    return generic.create_model(**options)
+
+
+def image_view(config: Config) -> views.ImageView:
+    """How images enter the backbone; size 0 keeps the store's own."""
+    spec = pretrained.SPECS[config.model.backbone]
+    size = config.view.size or None
+    return views.ImageView(spec.mean, spec.std, size, config.view.augment)
+
+
+def initial_variables(
+    config: Config, network: generic.Aesthetic, *, key: Key[Array, ""]
+) -> PyTree:
+    """Random variables; the backbone's from `config.model.weights` if that is set."""
+    size = config.view.size or config.data.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    images = jnp.zeros((2, height, width, 3), jnp.float32)
+    # One compilation instead of one a tensor.
+    variables = dict(jax.jit(network.init)(key, images))
+    variables.setdefault("batch_stats", {})
+    if config.model.weights:
+        loaded = pretrained.load_pretrained(config.model.weights, network.backbone)
+        for collection in ("params", "batch_stats"):
+            if loaded[collection]:
+                variables[collection]["backbone"] = loaded[collection]
+    return variables
+
+
+def head_variables(
+    network: generic.Aesthetic, *, width: int, key: Key[Array, ""]
+) -> PyTree:
+    """Random variables of the head alone, on features of that width."""
+    features = jnp.zeros((2, width), jnp.float32)
+    variables = dict(network.init(key, features, method="score"))
+    variables.setdefault("batch_stats", {})
+    return variables
+
+
+def optimizer(section: Config, *, num_steps: int) -> optax.GradientTransformation:
+    """`section.optimizer` with a rate a pattern, on `section.schedule` if it is set."""
+    options = plain(section.optimizer_options)
+
+    def make(rate):
+        return optimizers.optimizer(section.optimizer, rate, **options)
+
+    def scheduled(rate):
+        if section.schedule == "constant":
+            return rate
+        if section.schedule == "cosine":
+            return optimizers.schedule("cosine", rate, steps=num_steps)
+        steps = section.steps_per_epoch
+        return optimizers.schedule(section.schedule, rate, steps_per_epoch=steps)
+
+    groups = {
+        pattern: scheduled(rate) if rate else None for pattern, rate in section.rates
+    }
+    return optimizers.by_path(groups, default=None, make=make)
+
+
+def inner_loop(
+    config: Config, network: nn.Module, *, method: str, view: views.View
+) -> inner.InnerLoop:
+    """The inner loop of `config.inner`."""
+    section = plain(config.inner)
+    rates = tuple((pattern, float(rate)) for pattern, rate in section.pop("rates"))
+    optimizer = inner.InnerOptimizer(
+        name=section.pop("optimizer"), rates=rates, **section.pop("optimizer_options")
+    )
+    return inner.InnerLoop(
+        model=network, view=view, method=method, optimizer=optimizer, **section
+    )
+
+
+def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Personalizer:
+    """Test-time adaptation: `config.adapt`; `width` is that of the store's features."""
+    section = plain(config.adapt)
+    kind = section.pop("kind")
+    if kind == "finetune":
+        steps = section.pop("steps")
+        section.pop("strength", None)
+        return Finetune(_changed(loop, section), steps=steps)
+    if kind == "ridge":
+        return Ridge(loop.model, width, **section)
+    raise ValueError(f"config.adapt.kind is {kind!r}; expected 'finetune' or 'ridge'")
+
+
+def _changed(loop: inner.InnerLoop, changes: Mapping[str, Any]) -> inner.InnerLoop:
+    """`loop` with the fields that test-time adaptation has for itself."""
+    changes = dict(changes)
+    rates = changes.pop("rates", ())
+    if rates:
+        rates = tuple((pattern, float(rate)) for pattern, rate in rates)
+        changes["optimizer"] = dataclasses.replace(loop.optimizer, rates=rates)
+    return dataclasses.replace(loop, **changes)
+
+
+def meta_step(
+    config: Config, loop: inner.InnerLoop, *, users: int, width: int
+) -> bilevel.MetaStep | sequential.SequentialStep:
+    """One meta-iteration of `config.meta`; `users` is the number of training users."""
+    section = config.meta
+    sampling = bilevel.Sampling(**plain(section.sampling))
+    if section.mode == "sequential":
+        return sequential.SequentialStep(
+            loop, users_per_epoch=users, steps=section.inner_steps, sampling=sampling
+        )
+    if section.mode != "parallel":
+        known = "'parallel' or 'sequential'"
+        raise ValueError(f"config.meta.mode is {section.mode!r}; expected {known}")
+    return bilevel.MetaStep(
+        outer=outer_update(config, loop, width=width),
+        optimizer=optimizer(section, num_steps=section.steps),
+        sampling=sampling,
+        carry_statistics=loop.batch_norm == "carry",
+        strategy=section.strategy,
+        chunk=section.chunk,
+    )
+
+
+def outer_update(
+    config: Config, loop: inner.InnerLoop, *, width: int
+) -> bilevel.OuterUpdate:
+    """The outer update of `config.meta.outer`: "blg" or "maml"."""
+    section = config.meta
+    if section.outer == "blg":
+        return bilevel.BLG(loop, steps=section.inner_steps)
+    if section.outer == "maml":
+        learner = personalizer(config, loop, width=width)
+        return bilevel.MAML(learner, loss=section.outer_loss)
+    raise ValueError(f"config.meta.outer is {section.outer!r}; expected 'blg', 'maml'")
+
+
+def plain(section: Config) -> dict[str, Any]:
+    """A section as plain dictionaries and tuples, hashable where values are."""
+    return {
+        name: plain(x)
+        if hasattr(x, "to_dict")
+        else tuple(x)
+        if isinstance(x, list)
+        else x
+        for name, x in section.items()
+    }

@@ -1,0 +1,16 @@
+"""Raw files to values: `Ratings`, `ImageStore`, `UserTasks` and batches."""
+
+from jiaa.data.dataset import Dataset, assemble
+from jiaa.data.images import ImageError
+from jiaa.data.sources import DATASETS, load, load_folder
+from jiaa.data.table import DataError
+
+__all__ = [
+    "DATASETS",
+    "DataError",
+    "Dataset",
+    "ImageError",
+    "assemble",
+    "load",
+    "load_folder",
+]

@@ -1,0 +1,269 @@
+"""Datasets by name: each loader reads raw files and returns a `Dataset`."""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from jiaa.data.dataset import Dataset, assemble
+from jiaa.data.flickr_aes import read_flickr_aes
+from jiaa.data.folder import Folder, Scale, read_folder, select
+from jiaa.data.images import AnyPath
+from jiaa.data.store import load_images
+from jiaa.data.table import DataError, some
+from jiaa.data.tasks import rating_counts, split_users
+from jiaa.types import ImageStore, Ratings
+
+MixedRaters = Literal["error", "drop", "divide"]
+DATA_VARIABLE = "JIAA_DATA"  # names the folder that holds one folder a dataset
+
+
+def load_folder(
+    root: AnyPath,
+    *,
+    name: str | None = None,
+    scale: Scale = (1, 5),
+    test_users: Collection[str] | float | None = None,
+    share_images: bool = True,
+    mixed_raters: MixedRaters = "error",
+    seed: int = 0,
+    min_ratings: int = 1,
+    max_missing: int = 0,
+    image_size: int = 256,
+    decode_workers: int | None = None,
+    progress: bool = True,
+    cache_dir: AnyPath | None = None,
+) -> Dataset:
+    """A folder of images with ratings.csv (see `jiaa.data.folder`).
+
+    Who is held out: with `test_users`, those listed, or that share drawn by `seed`
+    (`share_images` False then keeps the images of test users from the training users);
+    else, where images.csv has a split column, the raters of the images of each split;
+    else nobody, and all users are "train". `mixed_raters` says what becomes of people
+    who rated images of several splits: an error, dropping them, or a user in each
+    split.
+
+    Raises:
+      DataError: wrong rows, too many missing images, mixed raters, unknown test users.
+      ImageError: unreadable images.
+    """
+    folder = read_folder(root, scale=scale, max_missing=max_missing)
+    notes, image_split = (), folder.image_split or None
+    if test_users is not None:
+        names = rating_counts(folder.ratings)
+        user_split = split_users(names, test=test_users, seed=seed)
+        image_split = None if share_images else _held_out(folder.ratings, user_split)
+    else:
+        folder, user_split, notes = _as_described(folder, mixed_raters)
+    store = load_images(
+        folder.paths,
+        size=image_size,
+        workers=decode_workers,
+        progress=progress,
+        cache_dir=cache_dir,
+    )
+    return _assemble(
+        folder,
+        store,
+        name=name or Path(root).resolve().name,
+        user_split=user_split,
+        image_split=image_split,
+        min_ratings=min_ratings,
+        notes=notes,
+    )
+
+
+def load_oasis(root: AnyPath | None = None, **options: Any) -> Dataset:
+    """OASIS with beauty ratings from 1 to 7 (Kurdi 2017; Brielmann and Pelli 2019).
+
+    `root` defaults to $JIAA_DATA/oasis; options as in `load_folder`.
+    """
+    return load_folder(
+        root or default_root("oasis"), **{"name": "oasis", "scale": (1, 7)} | options
+    )
+
+
+def load_flickr_aes(
+    root: AnyPath | None = None,
+    *,
+    image_folder: str | None = None,
+    test_workers: AnyPath | None = None,
+    share_images: bool = False,
+    min_ratings: int = 1,
+    max_missing: int = 400,
+    image_size: int = 256,
+    decode_workers: int | None = None,
+    progress: bool = True,
+    cache_dir: AnyPath | None = None,
+) -> Dataset:
+    """FLICKR-AES (Ren et al., ICCV 2017) from its published files.
+
+    `root` defaults to $JIAA_DATA/flickr_aes. Unless `share_images`, an image that a
+    test worker rated is a test image, and what training workers say of it is left out.
+    `metadata["published_score"]` holds the authors' own means (NaN: none).
+
+    Raises:
+      DataError: wrong rows, or more than `max_missing` images (default 1 %) missing.
+      ImageError: unreadable images.
+    """
+    flickr = read_flickr_aes(
+        root or default_root("flickr_aes"),
+        image_folder=image_folder,
+        test_workers=test_workers,
+        max_missing=max_missing,
+    )
+    ratings = flickr.folder.ratings
+    user_split = split_users(rating_counts(ratings), test=flickr.test_workers)
+    store = load_images(
+        flickr.folder.paths,
+        size=image_size,
+        workers=decode_workers,
+        progress=progress,
+        cache_dir=cache_dir,
+    )
+    return _assemble(
+        flickr.folder,
+        store,
+        name="flickr_aes",
+        user_split=user_split,
+        image_split=None if share_images else _held_out(ratings, user_split),
+        min_ratings=min_ratings,
+    )
+
+
+def load_synthetic(**options: Any) -> Dataset:
+    """The embedded world; options as in `jiaa.data.embedded.load_synthetic`."""
+    from jiaa.data import embedded  # SciPy takes half a second: only when asked for
+
+    return embedded.load_synthetic(**options)
+
+
+DATASETS = {
+    "folder": load_folder,
+    "oasis": load_oasis,
+    "flickr_aes": load_flickr_aes,
+    "synthetic": load_synthetic,
+    "synthetic_flickr_aes": load_synthetic,
+}
+
+
+def load(
+    name_or_path: AnyPath, *, root: AnyPath | None = None, **options: Any
+) -> Dataset:
+    """A dataset by name (`DATASETS`), or the folder dataset at a path.
+
+    `root` is where the dataset's files lie; options are those of its loader.
+
+    Raises:
+      DataError: neither a known name nor a folder.
+    """
+    known = DATASETS.get(str(name_or_path))
+    if known is not None:
+        given = {} if root is None else {"root": root}
+        return known(**given, **options)
+    if root is None and Path(name_or_path).is_dir():
+        return load_folder(name_or_path, **options)
+    raise DataError(
+        f"{str(name_or_path)!r} is neither a folder nor a dataset; expected one of "
+        f"{', '.join(DATASETS)} or the path of a folder with ratings.csv"
+    )
+
+
+def default_root(name: str) -> Path:
+    """$JIAA_DATA/name.
+
+    Raises:
+      DataError: the variable is not set.
+    """
+    parent = os.environ.get(DATA_VARIABLE)
+    if not parent:
+        raise DataError(
+            f"where is {name}? Pass root=FOLDER, or set {DATA_VARIABLE} to the folder "
+            f"that holds {name}/"
+        )
+    return Path(parent) / name
+
+
+def raters_of_splits(
+    ratings: Ratings, image_split: Mapping[str, str], *, mixed_raters: MixedRaters
+) -> tuple[dict[str, str] | None, tuple[str, ...]]:
+    """Each worker's split, that of the images they rated, and notes on who was dropped.
+
+    Dropped workers are not in the mapping. None instead of the mapping if mixed raters
+    are divided: the image then decides.
+
+    Raises:
+      DataError: somebody rated images of several splits and `mixed_raters` is "error".
+    """
+    if mixed_raters not in ("error", "drop", "divide"):
+        raise ValueError(
+            f"mixed_raters={mixed_raters!r}; expected 'error', 'drop' or 'divide'"
+        )
+    if mixed_raters == "divide":
+        return None, ()
+    counts: dict[str, Counter[str]] = {}
+    for worker, image in zip(
+        ratings.worker.tolist(), ratings.image.tolist(), strict=True
+    ):
+        counts.setdefault(worker, Counter())[image_split[image]] += 1
+    mixed = {worker: seen for worker, seen in counts.items() if len(seen) > 1}
+    described = [
+        f"{worker!r} ({', '.join(f'{n} {split}' for split, n in sorted(seen.items()))})"
+        for worker, seen in sorted(mixed.items())
+    ]
+    if mixed and mixed_raters == "error":
+        raise DataError(
+            f"{len(mixed)} raters rated images of several splits: {some(described)}; "
+            "expected each to rate images of one. Pass mixed_raters='drop' to leave "
+            "them out, mixed_raters='divide' to make them a user of each split, or "
+            "test_users to ignore the split of images"
+        )
+    notes = (f"{len(mixed)} mixed raters left out: {some(described)}",) if mixed else ()
+    unmixed = {
+        worker: next(iter(seen))
+        for worker, seen in counts.items()
+        if worker not in mixed
+    }
+    return unmixed, notes
+
+
+def _as_described(
+    folder: Folder, mixed_raters: MixedRaters
+) -> tuple[Folder, dict[str, str] | None, tuple[str, ...]]:
+    """The folder without dropped raters, and who is held out by images.csv, if any."""
+    if not folder.image_split:
+        return folder, dict.fromkeys(rating_counts(folder.ratings), "train"), ()
+    user_split, notes = raters_of_splits(
+        folder.ratings, folder.image_split, mixed_raters=mixed_raters
+    )
+    if user_split is None:
+        return folder, None, notes
+    kept = np.isin(folder.ratings.worker, list(user_split))
+    ratings = select(folder.ratings, kept)
+    return dataclasses.replace(folder, ratings=ratings), user_split, notes
+
+
+def _held_out(ratings: Ratings, user_split: Mapping[str, str]) -> dict[str, str]:
+    """Image -> "test" if a test user rated it, else "train"."""
+    split = dict.fromkeys(ratings.image.tolist(), "train")
+    for worker, image in zip(
+        ratings.worker.tolist(), ratings.image.tolist(), strict=True
+    ):
+        if user_split[worker] == "test":
+            split[image] = "test"
+    return split
+
+
+def _assemble(folder: Folder, store: ImageStore, **placement: Any) -> Dataset:
+    return assemble(
+        folder.ratings,
+        store,
+        image_names=folder.image_names,
+        metadata=folder.metadata,
+        missing=folder.missing,
+        **placement,
+    )

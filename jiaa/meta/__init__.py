@@ -1,0 +1,1 @@
+"""Meta-learning over users: inner loops, outer updates, and the user axis."""

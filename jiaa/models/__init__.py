@@ -1,0 +1,1 @@
+"""From images to features and scores: backbones, heads, generic models, weights."""

@@ -1,0 +1,36 @@
+"""The convolutional networks of the papers, by name."""
+
+from typing import Any
+
+import flax.linen as nn
+
+from jiaa.models.backbones.alexnet import AlexNet
+from jiaa.models.backbones.inception_v3 import InceptionV3
+from jiaa.models.backbones.resnet import ResNet18
+from jiaa.models.backbones.squeezenet import SqueezeNet
+
+BACKBONES: dict[str, type[nn.Module]] = {
+    "alexnet": AlexNet,
+    "inception_v3": InceptionV3,
+    "resnet18": ResNet18,
+    "squeezenet": SqueezeNet,
+}
+
+__all__ = [
+    "BACKBONES",
+    "AlexNet",
+    "InceptionV3",
+    "ResNet18",
+    "SqueezeNet",
+    "create_backbone",
+]
+
+
+def create_backbone(name: str, **options: Any) -> nn.Module:
+    """The backbone of that name; `options` are its fields (num_classes, dtype, ...).
+
+    Raises ValueError for an unknown name and TypeError for an unknown option.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}; known: {sorted(BACKBONES)}")
+    return BACKBONES[name](**options)

@@ -1,0 +1,208 @@
+"""The convolution that all backbones use, and the choice of its implementation.
+
+`"library"` is XLA's own operator. It is the faster one forwards on large maps, but on a
+CPU its gradients are very slow inside `scan` and `map`, and a kernel that carries a
+user axis turns it into a grouped convolution. `"patches"` gathers the windows by slices
+and multiplies them with the kernel as a matrix: it costs the same inside a loop, and
+per-user kernels become a batched matrix product. Both are linear in image and kernel,
+so they can be differentiated any number of times, mapped over and jitted.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+Pair = tuple[int, int]
+Padding = Pair | tuple[Pair, Pair]
+
+ENVIRONMENT_VARIABLE = "JIAA_CONVOLUTION"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Use `implementation` where all conditions hold; `None` holds everywhere."""
+
+    implementation: str
+    backend: str | None = None
+    largest_kernel: int | None = None
+
+    def applies(self, backend: str, kernel_shape: tuple[int, ...]) -> bool:
+        """Whether this rule covers a kernel of that HWIO shape on that backend."""
+        return self.backend in (None, backend) and (
+            self.largest_kernel is None or max(kernel_shape[:2]) <= self.largest_kernel
+        )
+
+
+# The first rule that applies decides. A 1x1 kernel is one matrix product everywhere.
+# On a CPU nothing can tell here that a gradient inside a loop will follow, where the
+# library's takes 40 times as long, so forward passes outside loops ask for it by name.
+RULES = (
+    Rule("patches", largest_kernel=1),
+    Rule("patches", backend="cpu"),
+    Rule("library"),
+)
+
+
+def choose_implementation(backend: str, kernel_shape: tuple[int, ...]) -> str:
+    """Name of the implementation that `RULES` give for a kernel of that HWIO shape."""
+    return next(r.implementation for r in RULES if r.applies(backend, kernel_shape))
+
+
+def output_size(size: int, window: int, stride: int, padding: Pair) -> int:
+    """Number of windows along an axis; raises where not even one fits."""
+    count = (size + sum(padding) - window) // stride + 1
+    if size < 1 or count < 1:
+        raise ValueError(
+            f"a window of {window} pixels does not fit an axis of {size} pixels "
+            f"padded by {padding}: use larger images"
+        )
+    return count
+
+
+def window_slices(
+    x: Float[Array, "image height width channel"],
+    *,
+    axis: int,
+    window: int,
+    stride: int,
+    count: int,
+    dilation: int = 1,
+) -> list[Array]:
+    """What all `count` windows along `axis` hold at each offset in the window."""
+    return [
+        lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, axis)
+        for start in range(0, window * dilation, dilation)
+    ]
+
+
+def _library(x, kernel, *, strides, padding, dilation, groups):
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=strides,
+        padding=padding,
+        rhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def _patches(x, kernel, *, strides, padding, dilation, groups):
+    kernel_height, kernel_width, inputs, outputs = kernel.shape
+    height, width = (
+        output_size(x.shape[i + 1], (kernel.shape[i] - 1) * dilation[i] + 1, s, p)
+        for i, (s, p) in enumerate(zip(strides, padding, strict=True))
+    )
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    # First along the width, then along the height: 2k slices instead of k squared.
+    for axis, window, count in ((2, kernel_width, width), (1, kernel_height, height)):
+        i = axis - 1
+        options = {"stride": strides[i], "dilation": dilation[i]}
+        x = jnp.concatenate(
+            window_slices(x, axis=axis, window=window, count=count, **options), axis=-1
+        )
+    if groups == 1:
+        return _matmul(x, kernel.reshape(-1, outputs))
+    taps = kernel_height * kernel_width
+    grouped = x.reshape(-1, taps, groups, inputs)
+    matrices = kernel.reshape(taps, inputs, groups, outputs // groups)
+    out = jnp.einsum("ntgi,tigo->ngo", grouped, matrices)
+    return out.reshape(*x.shape[:3], outputs)
+
+
+def _matmul(x, matrix):
+    """The last axis of `x` times `matrix`, as one product of two matrices."""
+    return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(
+        *x.shape[:-1], matrix.shape[-1]
+    )
+
+
+IMPLEMENTATIONS: dict[str, Callable[..., Array]] = {
+    "library": _library,
+    "patches": _patches,
+}
+
+
+def convolve(
+    x: Float[Array, "image height width channel"],
+    kernel: Float[Array, "kernel_height kernel_width group_channel feature"],
+    *,
+    strides: Pair = (1, 1),
+    padding: Padding = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    implementation: str | None = None,
+) -> Float[Array, "image out_height out_width feature"]:
+    """Cross-correlation of NHWC maps with an HWIO kernel, as in torch's `Conv2d`.
+
+    `padding` is (height, width), the same on both sides, or ((top, bottom), (left,
+    right)). `implementation` overrides the environment variable JIAA_CONVOLUTION (read
+    when the call is traced), which overrides `RULES`. Raises ValueError for an unknown
+    implementation, channels that do not fit, and maps smaller than the kernel.
+    """
+    name = implementation or os.environ.get(ENVIRONMENT_VARIABLE)
+    name = name or choose_implementation(jax.default_backend(), kernel.shape)
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"unknown convolution {name!r}; expected one of {sorted(IMPLEMENTATIONS)} "
+            f"as `implementation` or in {ENVIRONMENT_VARIABLE}"
+        )
+    if x.shape[-1] != groups * kernel.shape[2] or kernel.shape[3] % groups:
+        raise ValueError(
+            f"kernel {kernel.shape} in {groups} group(s) does not fit {x.shape[-1]} "
+            "channels; expected (height, width, channels / groups, multiple of groups)"
+        )
+    pads = tuple((p, p) if isinstance(p, int) else p for p in padding)
+    for i in range(2):
+        window = (kernel.shape[i] - 1) * dilation[i] + 1
+        output_size(x.shape[i + 1], window, strides[i], pads[i])
+    return IMPLEMENTATIONS[name](
+        x, kernel, strides=strides, padding=pads, dilation=dilation, groups=groups
+    )
+
+
+class Conv(nn.Module):
+    """Convolution layer with params `kernel` (HWIO) and, unless switched off, `bias`.
+
+    Parameters are float32; `dtype` is what is computed in (`None`: the input's).
+    """
+
+    features: int
+    kernel_size: Pair
+    strides: Pair = (1, 1)
+    padding: Padding = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    use_bias: bool = True
+    dtype: DTypeLike | None = None
+    implementation: str | None = None
+    kernel_init: Callable[..., Array] = nn.initializers.he_normal()
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "image height width channel"]
+    ) -> Float[Array, "image out_height out_width feature"]:
+        """Maps of `features` channels."""
+        shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        dtype = self.dtype or x.dtype
+        out = convolve(
+            x.astype(dtype),
+            kernel.astype(dtype),
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            implementation=self.implementation,
+        )
+        if not self.use_bias:
+            return out
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return out + bias.astype(dtype).reshape(1, 1, 1, -1)

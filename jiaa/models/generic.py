@@ -1,0 +1,117 @@
+"""The network of BA-PIAA, BLG-PIAA and the NIMA baseline: a backbone and a head."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from jiaa.models.backbones import create_backbone
+from jiaa.models.heads import create_head
+
+# What a head reads: outputs of the backbone, in the order in which they are
+# concatenated.
+TAPS: dict[str, tuple[str, ...]] = {
+    "logits": ("logits",),
+    "pooled": ("pooled",),
+    "logits+pooled": ("logits", "pooled"),
+}
+HEAD_TAPS = {"pooled": "pooled", "released": "logits"}
+
+
+class Aesthetic(nn.Module):
+    """A backbone, and a head on what `tap` takes from it; params "backbone" and "head".
+
+    With the trunk frozen, `features` are computed once and `score` learns from them:
+    `model.apply({"params": {"head": head}}, features, method="score")`.
+    """
+
+    backbone: nn.Module
+    head: nn.Module
+    tap: str = "pooled"
+
+    def __call__(
+        self,
+        images: Float[Array, "image height width 3"],
+        *,
+        mask: Bool[Array, " image"] | None = None,
+        batch_statistics: bool = False,
+        dropout: bool = False,
+    ) -> Float[Array, " image"]:
+        """Unit scores of normalised images."""
+        options = {
+            "mask": mask,
+            "batch_statistics": batch_statistics,
+            "dropout": dropout,
+        }
+        return self.score(self.features(images, **options), **options)
+
+    def features(
+        self,
+        images: Float[Array, "image height width 3"],
+        *,
+        mask: Bool[Array, " image"] | None = None,
+        batch_statistics: bool = False,
+        dropout: bool = False,
+    ) -> Float[Array, "image feature"]:
+        """What the head reads; raises ValueError for an unknown `tap`."""
+        if self.tap not in TAPS:
+            raise ValueError(f"unknown tap {self.tap!r}; known: {sorted(TAPS)}")
+        outputs = self.backbone(
+            images, mask=mask, batch_statistics=batch_statistics, dropout=dropout
+        )
+        return jnp.concatenate([outputs[name] for name in TAPS[self.tap]], axis=-1)
+
+    def score(
+        self,
+        features: Float[Array, "image feature"],
+        *,
+        mask: Bool[Array, " image"] | None = None,
+        batch_statistics: bool = False,
+        dropout: bool = False,
+    ) -> Float[Array, " image"]:
+        """Unit scores from what `features` gave; needs only the head's variables."""
+        return self.head(
+            features, mask=mask, batch_statistics=batch_statistics, dropout=dropout
+        )
+
+
+def create_model(
+    *,
+    backbone: str,
+    head: str,
+    tap: str | None = None,
+    backbone_options: Mapping[str, Any] | None = None,
+    head_options: Mapping[str, Any] | None = None,
+) -> Aesthetic:
+    """An `Aesthetic` from names of `BACKBONES` and `HEADS`.
+
+    `tap` is by default what the head was published on: the logits for "released", the
+    pooled features for "pooled". Raises ValueError for unknown names, TypeError for
+    unknown options.
+    """
+    trunk = create_backbone(backbone, **(backbone_options or {}))
+    top = create_head(head, **(head_options or {}))
+    tap = tap or HEAD_TAPS[head]
+    if tap not in TAPS:
+        raise ValueError(f"unknown tap {tap!r}; known: {sorted(TAPS)}")
+    return Aesthetic(trunk, top, tap)
+
+
+def initialise(
+    model: nn.Module,
+    images: Float[Array, "image height width 3"],
+    *,
+    key: Key[Array, ""],
+) -> dict[str, Any]:
+    """Random variables {"params", "batch_stats"}; of `images` only the shape matters.
+
+    A program of random draws that runs once: compiling it without optimisation takes a
+    quarter of the time (ResNet18 on a CPU: 4 s; eagerly 29 s).
+    """
+    init = model.init
+    if not isinstance(key, jax.core.Tracer):  # only an outermost jit has options
+        init = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
+    return {"batch_stats": {}} | dict(init(key, images))

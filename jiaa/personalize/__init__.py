@@ -1,0 +1,6 @@
+"""Personalizers: how each method learns one user. All follow `jiaa.types.Personalizer`."""
+
+from jiaa.personalize.finetune import Finetune
+from jiaa.personalize.ridge import Ridge
+
+__all__ = ["Finetune", "Ridge"]

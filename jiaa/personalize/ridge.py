@@ -1,0 +1,86 @@
+"""Ridge regression on a user's residuals: the closed-form personaliser.
+
+Plain, it is the baseline that a practitioner tries first: the generic score, and ridge on
+what the user's scores leave over. With `MAML` as the outer update it is R2-D2 (Bertinetto
+et al., ICLR 2019): the prior and the strength are learned through the solution.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from jiaa import losses
+from jiaa.meta.inner import model_params
+from jiaa.types import Episode, Examples, ImageStore
+
+
+@dataclasses.dataclass(frozen=True)
+class Ridge:
+    """Predicts generic(x) + offset + weights . phi(x), fitted to the support set.
+
+    Attributes:
+      model: its `score` of the store's features phi (a frozen trunk's) is the generic one.
+      width: how many features there are.
+      strength: lambda in |r - offset - Phi w|^2 + lambda |w|^2 for residuals r.
+      learned: whether lambda is `exp(prior["params"]["inner"]["log_strength"])`.
+    """
+
+    model: nn.Module
+    width: int
+    strength: float = 1.0
+    learned: bool = False
+
+    def learnable(self, params: PyTree) -> PyTree:
+        """`params` with the strength added, where it is learned."""
+        if not self.learned:
+            return params
+        log_strength = jnp.log(jnp.float32(self.strength))
+        return {**params, "inner": {"log_strength": log_strength}}
+
+    def init(self, prior: PyTree) -> dict[str, Any]:
+        """Nothing on top of the generic score."""
+        del prior
+        return {"weights": jnp.zeros(self.width), "offset": jnp.zeros(())}
+
+    def adapt(
+        self, prior: PyTree, episode: Episode, store: ImageStore, *, key: Key[Array, ""]
+    ) -> dict[str, Any]:
+        """The solution, by the dual problem: as many unknowns as there are shots."""
+        del key
+        support = episode.support
+        mask = support.mask
+        features = store.take(support.image_ids)
+        residual = jnp.where(mask, support.scores, 0.0) - self._generic(prior, features)
+        center = jnp.sum(jnp.where(mask[:, None], features, 0.0), axis=0)
+        center = center / jnp.maximum(jnp.sum(mask), 1)
+        mean = losses.masked_mean(residual, mask)
+        # Padding is a zero row: its unknown is 0 whatever the strength.
+        centred = jnp.where(mask[:, None], features - center[None], 0.0)
+        gap = jnp.where(mask, residual - mean, 0.0)
+        kernel = centred @ centred.T + self._strength(prior) * jnp.eye(mask.shape[0])
+        weights = centred.T @ jnp.linalg.solve(kernel, gap)
+        return {"weights": weights, "offset": mean - center @ weights}
+
+    def predict(
+        self, prior: PyTree, adapted: dict[str, Any], query: Examples, store: ImageStore
+    ) -> Float[Array, " query"]:
+        """Unit scores; nothing keeps them within (0, 1)."""
+        features = store.take(query.image_ids)
+        personal = features @ adapted["weights"] + adapted["offset"]
+        return self._generic(prior, features) + personal
+
+    def _generic(self, prior, features):
+        variables = {
+            "params": model_params(prior),
+            "batch_stats": prior["batch_stats"],
+        }
+        return self.model.apply(variables, features, method="score")
+
+    def _strength(self, prior):
+        if self.learned:
+            return jnp.exp(prior["params"]["inner"]["log_strength"])
+        return self.strength

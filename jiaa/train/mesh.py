@@ -1,0 +1,149 @@
+"""The user axis over the devices of a mesh, by `jax.shard_map`.
+
+Not `jax.pmap`, which is in maintenance mode and itself built on `shard_map`; nor `jit`
+with shardings, because the partitioner puts all-gathers around the grouped convolutions
+that per-user kernels become.
+
+`shard_map` runs here with `check_vma=False`. With the check, parameters that all
+devices share count as unvarying, and `jax.grad` inside an inner loop silently sums
+their gradient over the devices; one would have to cast them, and any constant that
+starts a scan, by `jax.lax.pcast`. Without it, a device differentiates its own users
+alone, and whatever can be vmapped can be sharded.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jax.sharding import AxisType, Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Bool, PyTree
+
+USER, DATA = "user", "data"
+
+
+def user_mesh(devices: Sequence[jax.Device] | None = None, *, data: int = 1) -> Mesh:
+    """A mesh with the axes "user" and "data"; all devices, unless some are given.
+
+    `data` devices share each group of users, for steps that split one user's images.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    if len(devices) % data:
+        raise ValueError(
+            f"data={data} does not divide the {len(devices)} devices. "
+            f"Use a divisor of {len(devices)}."
+        )
+    grid = np.asarray(devices).reshape(-1, data)
+    return Mesh(grid, (USER, DATA), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def pad_users(tree: PyTree, *, multiple: int) -> tuple[PyTree, Bool[Array, " user"]]:
+    """The tree with users added up to a multiple, and which users are real.
+
+    What is added repeats the last user, whose values are sure to be finite.
+    """
+    users = _count(tree)
+    rows = jnp.arange(-(-users // multiple) * multiple)
+    padded = jax.tree.map(lambda x: jnp.asarray(x)[jnp.minimum(rows, users - 1)], tree)
+    return padded, rows < users
+
+
+def shard_users(
+    function: Callable[..., PyTree], mesh: Mesh | None, *, user_args: Collection[int]
+) -> Callable[..., PyTree]:
+    """`function` of all users -> the same, each device running its share of the users.
+
+    The positional arguments numbered in `user_args`, and every result, are trees with a
+    leading user axis; all other arguments (prior, store, key) are whole on every
+    device. Any number of users goes: padding is added and cut off. No mesh, no change.
+
+        adapt_all = shard_users(jax.vmap(adapt, (None, 0)), mesh, user_args=[1])
+    """
+    if mesh is None:
+        return function
+
+    def sharded(*args):
+        padded, _, users = _padded(args, user_args, mesh)
+        run = jax.shard_map(
+            function,
+            mesh=mesh,
+            in_specs=_specs(args, user_args),
+            out_specs=P(USER),
+            check_vma=False,
+        )
+        return jax.tree.map(lambda x: x[:users], run(*padded))
+
+    return sharded
+
+
+def shard_user_sum(
+    function: Callable[..., tuple[PyTree, PyTree]],
+    mesh: Mesh | None,
+    *,
+    user_args: Collection[int],
+) -> Callable[..., tuple[PyTree, PyTree]]:
+    """The same for `function(*args, real=...) -> (total, each)`, for outer updates.
+
+    `real` [user] tells the function which users to leave out of its total. The devices'
+    totals are added by a single all-reduce, behind `function`: it differentiates for
+    each user and returns the sum of that, not a sum to be differentiated.
+    """
+    if mesh is None:
+
+        def alone(*args):
+            users = _count(args[min(user_args)])
+            return function(*args, real=jnp.ones(users, bool))
+
+        return alone
+
+    def share(real, *args):
+        total, each = function(*args, real=real)
+        flat, unravel = ravel_pytree(total)
+        return unravel(jax.lax.psum(flat, USER)), each
+
+    def sharded(*args):
+        padded, real, users = _padded(args, user_args, mesh)
+        run = jax.shard_map(
+            share,
+            mesh=mesh,
+            in_specs=(P(USER), *_specs(args, user_args)),
+            out_specs=(P(), P(USER)),
+            check_vma=False,
+        )
+        total, each = run(real, *padded)
+        return total, jax.tree.map(lambda x: x[:users], each)
+
+    return sharded
+
+
+def _padded(
+    args: tuple[Any, ...], user_args: Collection[int], mesh: Mesh
+) -> tuple[list[PyTree], Array, int]:
+    """The arguments with their users padded, which users are real, and their number."""
+    counts = {number: _count(args[number]) for number in user_args}
+    if len(set(counts.values())) != 1:
+        raise ValueError(
+            f"arguments (number: users) {counts} differ in their number of users; "
+            "expected one number, on the leading axis. Check user_args."
+        )
+    many = {number: args[number] for number in user_args}
+    many, real = pad_users(many, multiple=mesh.shape[USER])
+    padded = [many.get(number, arg) for number, arg in enumerate(args)]
+    return padded, real, next(iter(counts.values()))
+
+
+def _specs(args: tuple[Any, ...], user_args: Collection[int]) -> tuple[P, ...]:
+    return tuple(P(USER) if i in user_args else P() for i in range(len(args)))
+
+
+def _count(tree: PyTree) -> int:
+    sizes = {jnp.shape(leaf)[0] for leaf in jax.tree.leaves(tree)}
+    if len(sizes) != 1:
+        raise ValueError(
+            f"leading axes of lengths {sorted(sizes)}; expected the same number of "
+            "users in every leaf. Put what users share into an argument of its own."
+        )
+    return sizes.pop()

@@ -1,0 +1,162 @@
+"""The values that stages exchange, and nothing else.
+
+Vocabulary: a *user* (rater) gives *stars*; stars become *unit scores* (`stars / high`)
+once, at the data edge. An *episode* is one user's split into *support* (the ratings that
+a method may learn from; their number is the *shots*) and *query* (the ratings that it is
+measured on). The *prior* is what all users share before any of them has rated anything.
+"""
+
+import dataclasses
+from typing import Any, Protocol, TypeVar, dataclass_transform, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped, UInt8
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def value(cls: type[T]) -> type[T]:
+    """A frozen dataclass whose fields are pytree children.
+
+    Rebuilding a pytree skips `__init__`, because JAX puts placeholders (axis numbers,
+    shardings, `None`) where arrays stand and the run-time shape checks would refuse them.
+    """
+    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    names = tuple(field.name for field in dataclasses.fields(cls))
+
+    def flatten_with_keys(obj):
+        keys = (jax.tree_util.GetAttrKey(name) for name in names)
+        return tuple(
+            (key, getattr(obj, name)) for key, name in zip(keys, names, strict=True)
+        ), None
+
+    def flatten(obj):
+        return tuple(getattr(obj, name) for name in names), None
+
+    def unflatten(_, children):
+        obj = object.__new__(cls)
+        for name, child in zip(names, children, strict=True):
+            object.__setattr__(obj, name, child)
+        return obj
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ratings:
+    """One row a rating, on the host. `stars` lie in `scale` = (low, high), both included."""
+
+    worker: Shaped[np.ndarray, " rating"]
+    image: Shaped[np.ndarray, " rating"]
+    stars: Float[np.ndarray, " rating"]
+    scale: tuple[float, float]
+
+    @property
+    def unit_scores(self) -> Float[np.ndarray, " rating"]:
+        """`stars / high`, in (0, 1]: the only place where stars change their unit."""
+        return (self.stars / self.scale[1]).astype(np.float32)
+
+
+@value
+class ImageStore:
+    """Images as uint8 RGB, or the frozen trunk's features of them; exactly one is set."""
+
+    images: UInt8[Array | np.ndarray, "image height width 3"] | None = None
+    features: Float[Array | np.ndarray, "image feature"] | None = None
+
+    @property
+    def content(self) -> Array | np.ndarray:
+        """The array that is set; its leading axis is the image."""
+        return self.features if self.images is None else self.images  # pyright: ignore
+
+    def __len__(self) -> int:
+        return self.content.shape[0]
+
+    def take(self, image_ids: Int[Array | np.ndarray, "*shape"]) -> Array:
+        """Rows of the content for `image_ids`, which lie in [0, len(self))."""
+        return jnp.asarray(self.content)[image_ids]
+
+
+@value
+class UserTasks:
+    """Every user's ratings, padded to the longest; padding has mask False, id 0, score 0.
+
+    `user_id` is a stable hash of the worker's name, so that a user's random splits do not
+    depend on who else is loaded. `image_ids` are rows of an `ImageStore`.
+    """
+
+    user_id: Int[Array | np.ndarray, "*user"]
+    image_ids: Int[Array | np.ndarray, "*user rating"]
+    scores: Float[Array | np.ndarray, "*user rating"]
+    mask: Bool[Array | np.ndarray, "*user rating"]
+    side: PyTree = ()
+
+    def __len__(self) -> int:
+        return self.user_id.shape[0]
+
+    def __getitem__(self, users: Any) -> "UserTasks":
+        """The tasks of some users, by index, slice or index array."""
+        return jax.tree.map(lambda x: x[users], self)
+
+
+@value
+class Examples:
+    """One side of an episode: image rows, unit scores and which of them are real."""
+
+    image_ids: Int[Array | np.ndarray, "*user shot"]
+    scores: Float[Array | np.ndarray, "*user shot"]
+    mask: Bool[Array | np.ndarray, "*user shot"]
+    side: PyTree = ()
+
+
+@value
+class Episode:
+    """One user's split of their ratings; no query image is in the support set."""
+
+    user_id: Int[Array | np.ndarray, "*user"]
+    support: Examples
+    query: Examples
+
+
+@value
+class TrainState:
+    """What a training step takes and returns, and what a checkpoint holds."""
+
+    params: PyTree
+    batch_stats: PyTree
+    opt_state: PyTree
+    step: Int[Array | np.ndarray, ""]
+    key: Key[Array, ""]
+
+    def replace(self, **changes: Any) -> "TrainState":
+        return dataclasses.replace(self, **changes)
+
+
+@runtime_checkable
+class Personalizer(Protocol):
+    """How a method learns one user. Implementations are frozen, hashable dataclasses.
+
+    They are static under `jit`, written for one user, and batched by `vmap`. `prior` is
+    shared and never batched; `adapted` is a pytree of fixed shape that holds all that
+    changed for the user. Predicting after `init` gives the generic, un-adapted scores.
+    """
+
+    def init(self, prior: PyTree) -> PyTree:
+        """The adapted state of a user who has rated nothing."""
+        ...
+
+    def adapt(
+        self, prior: PyTree, episode: Episode, store: ImageStore, *, key: Key[Array, ""]
+    ) -> PyTree:
+        """The adapted state after learning from `episode.support`; never reads the query."""
+        ...
+
+    def predict(
+        self, prior: PyTree, adapted: PyTree, query: Examples, store: ImageStore
+    ) -> Float[Array, " query"]:
+        """Unit scores of the query images; never reads `query.scores`."""
+        ...

@@ -1,0 +1,68 @@
+"""Strict numerics, the CPU, and the real data where it is at hand."""
+
+import itertools
+import os
+from pathlib import Path
+
+# Before JAX makes its backend: the CPU unless the caller chose otherwise.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import numpy as np
+import pytest
+
+# A cache of compiled programs is executable code: the tests neither read nor leave one.
+jax.config.update("jax_enable_compilation_cache", False)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_runtest_setup(item):
+    """Skip the tests marked `gpu` where JAX sees none."""
+    if "gpu" in item.keywords and jax.default_backend() != "gpu":
+        pytest.skip(f"needs a GPU; JAX runs on the {jax.default_backend()} here")
+
+
+@pytest.fixture
+def next_key():
+    """A function that returns a new PRNG key at each call; every run has the same."""
+    numbers = itertools.count()
+    root = jax.random.key(0)
+    return lambda: jax.random.fold_in(root, next(numbers))
+
+
+@pytest.fixture
+def rng():
+    """A NumPy generator, seeded."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder that JIAA_DATA names, or `../shared/data` beside the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("JIAA_DATA") or beside)
+    if not root.is_dir():
+        pytest.skip(
+            f"no real data: {root} is no folder. Set JIAA_DATA to the folder that "
+            "holds oasis/, ava/, aadb/, flickr_aes/ and pccd/."
+        )
+    return root
+
+
+def _within(root: Path, name: str) -> Path:
+    folder = root / name
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is no folder (JIAA_DATA is {root})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def oasis_root(data_root) -> Path:
+    """The OASIS photographs and ratings (a folder dataset)."""
+    return _within(data_root, "oasis")
+
+
+@pytest.fixture(scope="session")
+def weights_root(data_root) -> Path:
+    """The folder of pretrained weights, beside the data folder."""
+    return _within(data_root.parent, "weights")

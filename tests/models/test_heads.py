@@ -1,0 +1,150 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jiaa.models.heads import HEADS, PooledHead, PReLU, ReleasedHead, create_head
+
+
+def released_in_torch(torch, width):
+    """The released program's head, from its description in the slides and the paper."""
+    return torch.nn.Sequential(
+        torch.nn.Linear(width, 1024),
+        torch.nn.BatchNorm1d(1024),
+        torch.nn.PReLU(),
+        torch.nn.Dropout(0.5),
+        torch.nn.Linear(1024, 512),
+        torch.nn.BatchNorm1d(512),
+        torch.nn.PReLU(),
+        torch.nn.Dropout(0.5),
+        torch.nn.Linear(512, 1),
+        torch.nn.Sigmoid(),
+    )
+
+
+def variables_from_torch(model):
+    """Our variables from the layers of `released_in_torch`."""
+    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    params, batch_stats = {}, {}
+    for dense, norm, prelu, i in ((0, 1, 2, 1), (4, 5, 6, 2)):
+        params[f"dense{i}"] = {
+            "kernel": state[f"{dense}.weight"].T,
+            "bias": state[f"{dense}.bias"],
+        }
+        params[f"norm{i}"] = {
+            "scale": state[f"{norm}.weight"],
+            "bias": state[f"{norm}.bias"],
+        }
+        params[f"prelu{i}"] = {"slope": state[f"{prelu}.weight"][0]}
+        batch_stats[f"norm{i}"] = {
+            "mean": state[f"{norm}.running_mean"],
+            "var": state[f"{norm}.running_var"],
+        }
+    params["score"] = {"kernel": state["8.weight"].T, "bias": state["8.bias"]}
+    return jax.tree.map(jnp.asarray, {"params": params, "batch_stats": batch_stats})
+
+
+def test_the_released_head_agrees_with_torch_in_training_and_evaluation(torch, rng):
+    torch.manual_seed(0)
+    theirs = released_in_torch(torch, 1000)
+    theirs[3].p = theirs[7].p = 0.0
+    features = jnp.asarray(rng.normal(1, 2, (8, 1000)), jnp.float32)
+    variables = variables_from_torch(theirs)
+    head = ReleasedHead()
+    drawn = jax.eval_shape(head.init, jax.random.key(0), features)
+    assert jax.tree.map(jnp.shape, drawn) == jax.tree.map(jnp.shape, variables)
+    for _ in range(2):
+        expected = theirs(torch.from_numpy(np.array(features))).detach().numpy()[:, 0]
+        found, changed = head.apply(
+            variables,
+            features,
+            batch_statistics=True,
+            mutable=["batch_stats"],
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        variables = variables | changed
+    theirs.eval()
+    expected = theirs(torch.from_numpy(np.array(features))).detach().numpy()[:, 0]
+    np.testing.assert_allclose(head.apply(variables, features), expected, atol=1e-5)
+    after = variables_from_torch(theirs)["batch_stats"]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
+        variables["batch_stats"],
+        after,
+    )
+
+
+def test_prelu_starts_at_a_quarter_and_learns_from_negative_inputs():
+    x = jnp.asarray([[-2.0, 4.0]])
+    variables = PReLU().init(jax.random.key(0), x)
+    np.testing.assert_array_equal(PReLU().apply(variables, x), [[-0.5, 4.0]])
+    grads = jax.grad(lambda v: jnp.sum(PReLU().apply(v, x)))(variables)
+    assert float(grads["params"]["slope"]) == -2.0
+
+
+HEADS_WITH_NORM = {
+    "released": ReleasedHead(hidden=(16, 8)),
+    "pooled": PooledHead(hidden=(16,), batch_norm=True, dropout=0.3),
+}
+
+
+@pytest.mark.parametrize("head", HEADS_WITH_NORM.values(), ids=HEADS_WITH_NORM)
+def test_padding_changes_neither_scores_nor_statistics_nor_gradients(head, rng):
+    features = jnp.asarray(rng.normal(size=(10, 12)), jnp.float32)
+    variables = jax.jit(head.init)(jax.random.key(0), features)
+
+    def loss(params, features, mask):
+        scores, changed = head.apply(
+            {**variables, "params": params},
+            features,
+            mask=mask,
+            batch_statistics=True,
+            dropout=True,
+            rngs={"dropout": jax.random.key(1)},
+            mutable=["batch_stats"],
+        )
+        real = jnp.ones(len(scores)) if mask is None else mask
+        return jnp.sum(real * scores**2), (scores[:10], changed)
+
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    padded = jnp.concatenate([features, jnp.full((6, 12), 3.0)])
+    alone = run(variables["params"], features, None)
+    together = run(variables["params"], padded, jnp.arange(16) < 10)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), together, alone
+    )
+
+
+def test_dropout_draws_only_when_asked(rng):
+    features = jnp.asarray(rng.normal(size=(4, 6)), jnp.float32)
+    for head in (ReleasedHead(hidden=(8,)), PooledHead((), dropout=0.5)):
+        variables = head.init(jax.random.key(0), features)
+        still = head.apply(variables, features)
+        np.testing.assert_array_equal(still, head.apply(variables, features))
+        drawn = head.apply(
+            variables, features, dropout=True, rngs={"dropout": jax.random.key(2)}
+        )
+        assert not np.allclose(still, drawn)
+
+
+def test_a_linear_head_is_a_weighted_sum(rng):
+    features = jnp.asarray(rng.normal(size=(4, 6)), jnp.float32)
+    head = PooledHead(hidden=(), output="linear")
+    variables = head.init(jax.random.key(0), features)
+    params = variables["params"]["score"]
+    expected = features @ params["kernel"][:, 0] + params["bias"][0]
+    np.testing.assert_allclose(head.apply(variables, features), expected, rtol=1e-5)
+    squashed = PooledHead(hidden=()).apply(variables, features)
+    np.testing.assert_allclose(squashed, jax.nn.sigmoid(expected), rtol=1e-5)
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match=str(sorted(HEADS)).replace("[", r"\[")):
+        create_head("cosine")
+    features = jnp.zeros((1, 3))
+    with pytest.raises(ValueError, match=r"activation 'swish'.*relu"):
+        PooledHead(activation="swish").init(jax.random.key(0), features)
+    with pytest.raises(ValueError, match=r"output 'softmax'.*linear.*sigmoid"):
+        PooledHead(output="softmax").init(jax.random.key(0), features)
+    with pytest.raises(TypeError, match="depth"):
+        create_head("pooled", depth=3)

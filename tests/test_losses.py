@@ -1,0 +1,78 @@
+"""Losses: one value per example, against hand-worked values and SciPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from jiaa import losses
+
+
+def test_squared_error_is_one_value_an_image():
+    error = losses.squared_error(jnp.array([0.5, 1.0]), jnp.array([0.25, 0.0]))
+    np.testing.assert_allclose(error, [0.0625, 1.0])
+
+
+def test_rank_loss_at_a_tie_of_predictions_is_log_two():
+    loss = losses.pairwise_rank(jnp.full(4, 0.3), jnp.array([0.2, 0.4, 0.6, 0.8]))
+    np.testing.assert_allclose(loss, np.log(2), rtol=1e-6)
+
+
+def test_rank_loss_of_images_with_equal_targets_is_zero():
+    loss = losses.pairwise_rank(jnp.arange(4.0), jnp.full(4, 0.6))
+    np.testing.assert_array_equal(loss, np.zeros(4))
+
+
+def test_rank_loss_falls_as_the_right_order_grows_clearer():
+    target = jnp.array([0.2, 0.6, 1.0])
+    tight, wide = (losses.pairwise_rank(s * target, target) for s in (0.5, 1.0))
+    assert np.all(np.asarray(wide) < np.asarray(tight))
+
+
+def test_rank_loss_ignores_masked_partners():
+    predicted, target = jnp.array([0.1, 0.9, 5.0]), jnp.array([0.2, 0.8, 0.0])
+    mask = jnp.array([True, True, False])
+    np.testing.assert_allclose(
+        losses.pairwise_rank(predicted, target, mask)[:2],
+        losses.pairwise_rank(predicted[:2], target[:2]),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0])
+def test_emd_equals_scipy(order, next_key):
+    bins = 10
+    keys = next_key(), next_key()
+    predicted, target = (
+        jax.random.dirichlet(key, jnp.ones(bins), (6,)) for key in keys
+    )
+    grid = np.arange(bins)
+    for p, t, got in zip(
+        *map(np.asarray, (predicted, target)),
+        losses.earth_mover_distance(predicted, target, order=order),
+        strict=True,
+    ):
+        if order == 1:
+            expected = scipy.stats.wasserstein_distance(grid, grid, p, t) / bins
+        else:
+            distance = scipy.stats.energy_distance(grid, grid, p, t)
+            expected = distance / np.sqrt(2 * bins)
+        assert float(got) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0])
+def test_emd_of_a_perfect_prediction_is_zero_with_finite_gradient(order):
+    even = jnp.full((3, 5), 0.2)
+    value, gradient = jax.value_and_grad(
+        lambda p: losses.earth_mover_distance(p, even, order=order).sum()
+    )(even)
+    assert float(value) == 0
+    assert np.all(np.isfinite(gradient))
+
+
+def test_masked_mean_counts_only_what_the_mask_holds():
+    values = jnp.array([1.0, 3.0, jnp.nan])
+    mask = jnp.array([True, True, False])
+    assert float(losses.masked_mean(values, mask)) == 2
+    assert float(losses.masked_mean(values, jnp.zeros(3, bool))) == 0

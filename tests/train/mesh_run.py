@@ -1,0 +1,133 @@
+"""The checks of test_mesh.py that need eight devices; run as a process of its own."""
+
+import os
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jiaa.train.mesh import pad_users, shard_user_sum, shard_users, user_mesh
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+OPTIMIZER = optax.adam(1e-1)
+COLLECTIVE = re.compile(
+    r" (?:all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)"
+    r"(?:-start)?\("
+)
+
+
+def adapt(params, inputs, targets, key):
+    """One user's inner loop: Adam steps with dropout, and the sum of its losses."""
+
+    def step(carry, index):
+        params, opt_state, total = carry
+
+        def loss(params):
+            hidden = jax.nn.relu(inputs @ params["hidden"])
+            keep = jax.random.bernoulli(jax.random.fold_in(key, index), 0.5)
+            hidden = jnp.where(keep, hidden, 0.5 * hidden)
+            return jnp.mean((hidden @ params["out"] - targets) ** 2)
+
+        value, gradient = jax.value_and_grad(loss)(params)
+        updates, opt_state = OPTIMIZER.update(gradient, opt_state)
+        return (optax.apply_updates(params, updates), opt_state, total + value), None
+
+    start = (params, OPTIMIZER.init(params), jnp.zeros(()))
+    (params, _, total), _ = jax.lax.scan(step, start, jnp.arange(3))
+    return params, total
+
+
+def outer(params, inputs, targets, key, *, real):
+    """The sum over users of how far each moved, and every user's losses."""
+    adapted, losses = jax.vmap(adapt, (None, 0, 0, None))(params, inputs, targets, key)
+
+    def moved(start, end):
+        mask = real.reshape(-1, *([1] * start.ndim))
+        return jnp.sum(jnp.where(mask, start[None] - end, 0.0), axis=0)
+
+    return jax.tree.map(moved, params, adapted), losses
+
+
+def compiled(function, args):
+    """(results, number of collectives in the program)."""
+    program = jax.jit(function).lower(*args).compile()
+    return program(*args), len(COLLECTIVE.findall(program.as_text()))
+
+
+def assert_close(got, expected, *, tolerance):
+    def close(a, b):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+    jax.tree.map(close, got, expected)
+
+
+def check_eight_devices():
+    """Eight devices against one, for sixteen users and for thirteen of them."""
+    key = jax.random.key(0)
+    params = {
+        "hidden": jax.random.normal(key, (6, 8)),
+        "out": jax.random.normal(key, (8,)),
+    }
+    inputs, targets = (jax.random.normal(key, (16, 5, *n)) for n in ((6,), ()))
+    mesh = user_mesh()
+    assert dict(mesh.shape) == {"user": 8, "data": 1}
+    every = jax.vmap(adapt, (None, 0, 0, None))
+    alone, _ = compiled(every, (params, inputs, targets, key))
+    sharded = shard_users(every, mesh, user_args=[1, 2])
+    summed = shard_user_sum(outer, mesh, user_args=[1, 2])
+    for users in (16, 13):
+        args = (params, inputs[:users], targets[:users], key)
+        expected = jax.tree.map(lambda x, users=users: x[:users], alone)
+        got, talks = compiled(sharded, args)
+        assert_close(got, expected, tolerance=1e-6)
+        (total, losses), talks_of_sum = compiled(summed, args)
+        assert_close(losses, expected[1], tolerance=1e-6)
+        moved = jax.tree.map(lambda p, q: np.sum(p[None] - q, 0), params, expected[0])
+        assert_close(total, moved, tolerance=1e-5)
+        # Cutting thirteen users out of sixteen moves some between devices, at the end.
+        if users == 16:
+            assert (talks, talks_of_sum) == (0, 1)
+
+
+def check_gradient_through_the_devices():
+    """An outer gradient may also go through a sharded function (MAML)."""
+    key = jax.random.key(0)
+    params = {"hidden": jnp.ones((6, 8)), "out": jax.random.normal(key, (8,))}
+    inputs, targets = jax.random.normal(key, (16, 5, 6)), jnp.ones((16, 5))
+
+    def one(params, inputs, targets):
+        return jnp.mean((jax.nn.relu(inputs @ params["hidden"]) @ params["out"]) ** 2)
+
+    every = jax.vmap(one, (None, 0, 0))
+    sharded = shard_users(every, user_mesh(), user_args=[1, 2])
+    got, expected = (
+        jax.jit(jax.grad(lambda p, f=f: jnp.mean(f(p, inputs, targets))))(params)
+        for f in (sharded, every)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), got, expected
+    )
+
+
+def check_two_by_four():
+    """Some of the devices, and an axis for one user's images."""
+    mesh = user_mesh(jax.devices()[:4], data=2)
+    assert dict(mesh.shape) == {"user": 2, "data": 2}
+    double = shard_users(lambda x: 2 * x, mesh, user_args=[0])
+    np.testing.assert_array_equal(double(jnp.arange(3)), [0, 2, 4])
+    padded, real = pad_users(jnp.arange(3), multiple=mesh.shape["user"])
+    np.testing.assert_array_equal(padded, [0, 1, 2, 2])
+    np.testing.assert_array_equal(real, [True, True, True, False])
+
+
+if __name__ == "__main__":
+    check_eight_devices()
+    check_gradient_through_the_devices()
+    check_two_by_four()
+    print("all well")

@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jiaa.train.mesh import pad_users, shard_user_sum, shard_users, user_mesh
+
+SCRIPT = Path(__file__).with_name("mesh_run.py")
+
+
+def test_eight_devices_give_the_numbers_of_one_without_talking_to_each_other():
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", SCRIPT],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "all well\n"
+
+
+def test_a_mesh_of_one_device_and_no_mesh_change_nothing(next_key):
+    shared, users = jax.random.normal(next_key(), (4,)), jnp.arange(12.0).reshape(3, 4)
+    every = jax.vmap(lambda shared, x: jnp.sum(shared * x), (None, 0))
+    mesh = user_mesh(jax.devices()[:1])
+    for where in (mesh, None):
+        sharded = shard_users(every, where, user_args=[1])
+        np.testing.assert_array_equal(sharded(shared, users), every(shared, users))
+        total, each = shard_user_sum(
+            lambda s, x, *, real: (jnp.sum(every(s, x) * real), every(s, x)),
+            where,
+            user_args=[1],
+        )(shared, users)
+        np.testing.assert_allclose(total, jnp.sum(each), rtol=1e-6)
+
+
+def test_padding_marks_what_it_adds():
+    padded, real = pad_users({"scores": jnp.arange(5)}, multiple=4)
+    assert padded["scores"].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+    assert real.tolist() == [True] * 5 + [False] * 3
+    _, real = pad_users(jnp.arange(8), multiple=4)
+    assert real.tolist() == [True] * 8
+
+
+def test_arguments_with_different_numbers_of_users_are_an_error():
+    mesh = user_mesh(jax.devices()[:1])
+    add = shard_users(lambda a, b: a + b, mesh, user_args=[0, 1])
+    with pytest.raises(ValueError, match=r"\{0: 3, 1: 4\} differ.*user_args"):
+        add(jnp.ones(3), jnp.ones(4))
+    with pytest.raises(ValueError, match=r"lengths \[3, 4\].*argument of its own"):
+        add({"a": jnp.ones(3), "b": jnp.ones(4)}, jnp.ones(3))
+
+
+def test_a_data_axis_that_does_not_divide_the_devices_is_an_error():
+    with pytest.raises(ValueError, match=r"data=2 does not divide the 1 devices"):
+        user_mesh(jax.devices()[:1], data=2)

@@ -1,0 +1,116 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jiaa.train import workdir as workdirs
+from jiaa.train.workdir import Workdir, WorkdirBusyError, WorkdirError
+
+CONFIG = {"seed": 1, "data": {"root": "photos", "size": (224, 224)}}
+
+
+def record(path):
+    return json.loads((path / "config.json").read_text())
+
+
+def test_a_workdir_records_config_versions_and_device(tmp_path):
+    path = tmp_path / "runs" / "ba"
+    with Workdir(path, config=CONFIG):
+        pass
+    written = record(path)
+    assert written["config"] == {
+        "seed": 1,
+        "data": {"root": "photos", "size": [224, 224]},
+    }
+    assert written["versions"]["jax"]
+    assert written["versions"]["jiaa"]
+    assert written["device"]["kind"] == "cpu"
+    assert "git" in written
+
+
+def test_a_second_process_is_refused_with_the_name_of_the_first(tmp_path):
+    with Workdir(tmp_path, config=CONFIG):
+        with pytest.raises(
+            WorkdirBusyError, match=f"{tmp_path}.*process {os.getpid()} "
+        ):
+            Workdir(tmp_path, config=CONFIG).__enter__()
+    with Workdir(tmp_path, config=CONFIG):
+        pass
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from jiaa.train import workdir;"
+        "workdir._acquire(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "lock"], env=environment, check=False
+    )
+    assert done.returncode == -9
+    assert "process" in (tmp_path / "lock").read_text()
+    with Workdir(tmp_path):
+        assert f"process {os.getpid()} on" in (tmp_path / "lock").read_text()
+
+
+def test_another_config_is_refused_by_the_names_of_what_differs(tmp_path):
+    with Workdir(tmp_path, config=CONFIG):
+        pass
+    other = {"seed": 2, "data": {"root": "elsewhere", "size": (224, 224)}, "new": None}
+    with pytest.raises(WorkdirError) as caught:
+        Workdir(tmp_path, config=other).__enter__()
+    message = str(caught.value)
+    assert "seed was 1 and is 2" in message
+    assert "data.root was 'photos' and is 'elsewhere'" in message
+    assert "new was '(missing)' and is None" in message
+    assert "data.size" not in message
+    assert "another workdir" in message
+    with Workdir(tmp_path, config=CONFIG):  # the refusal gave the lock back
+        pass
+
+
+def test_a_value_that_may_differ_does_not_stop_a_resumption(tmp_path):
+    with Workdir(tmp_path, config=CONFIG):
+        pass
+    moved = {"seed": 1, "data": {"root": "elsewhere", "size": [224, 224]}}
+    with Workdir(tmp_path, config=moved, may_differ=["data.root"]):
+        pass
+    assert record(tmp_path)["config"]["data"]["root"] == "photos"
+
+
+def test_a_resumption_with_other_versions_is_noted(tmp_path, monkeypatch, caplog):
+    with Workdir(tmp_path, config=CONFIG):
+        pass
+    monkeypatch.setattr(workdirs, "_version", lambda package: f"9 of {package}")
+    for _ in range(2):
+        with caplog.at_level(logging.WARNING), Workdir(tmp_path, config=CONFIG):
+            pass
+    resumed = record(tmp_path)["resumed"]
+    assert [r["versions"]["jax"] for r in resumed] == ["9 of jax"]
+    assert caplog.text.count("versions.jax was") == 1
+    assert "is '9 of jax'" in caplog.text
+
+
+def test_no_git_program_means_no_revision(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert workdirs.git_revision() is None
+    with Workdir(tmp_path / "run"):
+        assert record(tmp_path / "run")["git"] is None
+
+
+def test_a_config_that_is_no_json_is_refused_by_its_value():
+    with pytest.raises(WorkdirError, match=r"<object object.*is a object"):
+        Workdir("never-made", config={"loss": object()})
+    assert Workdir("never-made", config={"rate": np.float32(0.5)}).config == {
+        "rate": 0.5
+    }
+
+
+def test_a_damaged_record_is_an_error_that_names_the_file(tmp_path):
+    (tmp_path / "config.json").write_text('{"config": ')
+    with pytest.raises(WorkdirError, match=r"config\.json is not JSON"):
+        Workdir(tmp_path).__enter__()
