@@ -1,0 +1,1 @@
+"""Experiments: one file is one reported experiment, its docstring the record."""

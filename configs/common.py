@@ -4,7 +4,14 @@ A file beside this one is one reported experiment; its docstring is the record. 
 set on the command line as well: `--config.meta.steps=500`.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
+
+
+def _section(fields: dict[str, Any]) -> ConfigDict:
+    # Fields such as image_size are a number or a pair: flags still check what they parse.
+    return ConfigDict(fields, type_safe=False)
 
 
 def base() -> ConfigDict:
@@ -16,14 +23,15 @@ def base() -> ConfigDict:
     config.prior = (
         ""  # workdir of a finished generic run; "" trains one in WORKDIR/generic
     )
-    config.data = ConfigDict(
+    config.data = _section(
         {
             "name": "folder",  # a name of jiaa.data.DATASETS
             "root": "",  # its folder; "" is $JIAA_DATA/NAME
+            "cache_dir": "runs/cache",  # decoded images and trunk features; "": none
             "image_size": 256,  # images are stored squashed to this; (height, width) too
         }
     )
-    config.model = ConfigDict(
+    config.model = _section(
         {
             "backbone": "resnet18",
             "backbone_options": {},
@@ -33,23 +41,28 @@ def base() -> ConfigDict:
             "weights": "",  # torchvision-named .safetensors or .pth; "" is random
         }
     )
-    config.view = ConfigDict(
+    config.view = _section(
         {
             "size": 224,  # crops while learning, resized whole images else; 0: as stored
             "augment": True,
         }
     )
-    config.trunk = ConfigDict(
+    config.trunk = _section(
         {
             "frozen": False,  # only the head learns and adapts; features computed once
-            "flip": False,  # features are the mean over an image and its mirror image
-            "map": "none",  # none | standardise | rbf, between trunk and head
-            "gamma": 1.0,  # of the rbf map
+            "taps": (),  # blocks of features, as models.trunk.Taps; (): model.tap's
+            "sizes": (),  # whole-image views, averaged: sides or (height, width)
+            "five_crops": 0,  # side of five more views
+            "flip": False,  # each view's mirror image is one more
+            "map": "none",  # none | standardise | kernel, between trunk and head
+            "map_options": {},  # weights, gamma, waves, ...: models.feature_map
         }
     )
-    config.generic = ConfigDict(
+    config.generic = _section(
         {
-            "trains": "all",  # all | head (needs trunk.frozen)
+            "trains": "all",  # all | head | ridge (closed form); these need trunk.frozen
+            "refit": False,  # after "all": a warped head by ridge, on trunk's taps and map
+            "strength": 1.0,  # of ridge
             "steps": 10_000,
             "batch_size": 64,
             "optimizer": "adam",
@@ -63,13 +76,16 @@ def base() -> ConfigDict:
             "log_every": 10,
         }
     )
-    config.inner = ConfigDict(
+    config.inner = _section(
         {
             "optimizer": "adam",
             "rates": (("head/.*", 1e-3), (".*", 1e-4)),
             "optimizer_options": {},  # learned, momentum, b1, b2, eps, eps_root
             "adapts": "all",  # all | head | batch_norm | last | a pattern of paths
             "loss": "mse",
+            "reduction": "mean",  # mean | sum over a user's images
+            "decay": 0.0,  # towards the prior, at each step
+            "calibrate": None,  # or {"spread": ..., "weight": ...}
             "batch_norm": "reset",  # frozen | reset | carry
             "dropout": True,
             "batch_size": None,
@@ -77,7 +93,7 @@ def base() -> ConfigDict:
             "remat": False,
         }
     )
-    config.meta = ConfigDict(
+    config.meta = _section(
         {
             "mode": "parallel",  # parallel | sequential (the released program)
             "outer": "blg",  # blg | maml
@@ -88,7 +104,9 @@ def base() -> ConfigDict:
             "optimizer": "sgd",
             "optimizer_options": {},
             "rates": ((".*", 0.25),),  # beta = 1/k
-            "schedule": "constant",
+            "pull": (),  # (pattern, strength): towards the starting prior
+            "query": {},  # what the second level's inner loop has for itself
+            "schedule": "constant",  # constant | linear | cosine | by epoch
             "steps_per_epoch": 41,
             "sampling": {"support": 80, "query": 20, "fraction": 0.8},
             "keep": "prior",  # prior | last_user (what the released program saves)
@@ -99,15 +117,17 @@ def base() -> ConfigDict:
             "log_every": 1,
         }
     )
-    config.adapt = ConfigDict(
+    config.adapt = _section(
         {
-            "kind": "finetune",
+            "kind": "finetune",  # finetune | ridge (closed form, on features)
+            "strength": 1.0,  # of ridge, and
+            "learned": False,  # whether meta-training learns it
             "steps": 20,
             "rates": ((".*", 1e-5),),  # () keeps the inner loop's
             "dropout": False,
         }
     )
-    config.evaluate = ConfigDict(
+    config.evaluate = _section(
         {"shots": (10, 100), "repeats": 50, "strategy": "map", "seed": 0}
     )
     return config

@@ -1,9 +1,10 @@
 """The values that stages exchange, and nothing else.
 
 Vocabulary: a *user* (rater) gives *stars*; stars become *unit scores* (`stars / high`)
-once, at the data edge. An *episode* is one user's split into *support* (the ratings that
-a method may learn from; their number is the *shots*) and *query* (the ratings that it is
-measured on). The *prior* is what all users share before any of them has rated anything.
+once, at the data edge. An *episode* is one user's split into *support* (the ratings
+that a method may learn from; their number is the *shots*) and *query* (the ratings that
+it is measured on). The *prior* is what all users share before any of them has rated
+anything.
 """
 
 import dataclasses
@@ -22,10 +23,12 @@ def value(cls: type[T]) -> type[T]:
     """A frozen dataclass whose fields are pytree children.
 
     Rebuilding a pytree skips `__init__`, because JAX puts placeholders (axis numbers,
-    shardings, `None`) where arrays stand and the run-time shape checks would refuse them.
+    shardings, `None`) where arrays stand and the run-time shape checks would refuse
+    them.
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    names = tuple(field.name for field in dataclasses.fields(cls))
+    fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    names = tuple(field.name for field in fields)
 
     def flatten_with_keys(obj):
         keys = (jax.tree_util.GetAttrKey(name) for name in names)
@@ -48,7 +51,7 @@ def value(cls: type[T]) -> type[T]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ratings:
-    """One row a rating, on the host. `stars` lie in `scale` = (low, high), both included."""
+    """One row a rating, on the host; `stars` lie in `scale`, both ends included."""
 
     worker: Shaped[np.ndarray, " rating"]
     image: Shaped[np.ndarray, " rating"]
@@ -63,7 +66,7 @@ class Ratings:
 
 @value
 class ImageStore:
-    """Images as uint8 RGB, or the frozen trunk's features of them; exactly one is set."""
+    """Images as uint8 RGB, or a frozen trunk's features of them: exactly one is set."""
 
     images: UInt8[Array | np.ndarray, "image height width 3"] | None = None
     features: Float[Array | np.ndarray, "image feature"] | None = None
@@ -74,6 +77,7 @@ class ImageStore:
         return self.features if self.images is None else self.images  # pyright: ignore
 
     def __len__(self) -> int:
+        """How many images there are."""
         return self.content.shape[0]
 
     def take(self, image_ids: Int[Array | np.ndarray, "*shape"]) -> Array:
@@ -83,10 +87,10 @@ class ImageStore:
 
 @value
 class UserTasks:
-    """Every user's ratings, padded to the longest; padding has mask False, id 0, score 0.
+    """Every user's ratings, padded to the longest: mask False, id 0 and score 0.
 
-    `user_id` is a stable hash of the worker's name, so that a user's random splits do not
-    depend on who else is loaded. `image_ids` are rows of an `ImageStore`.
+    `user_id` is a stable hash of the worker's name, so that a user's random splits do
+    not depend on who else is loaded. `image_ids` are rows of an `ImageStore`.
     """
 
     user_id: Int[Array | np.ndarray, "*user"]
@@ -96,6 +100,7 @@ class UserTasks:
     side: PyTree = ()
 
     def __len__(self) -> int:
+        """How many users there are."""
         return self.user_id.shape[0]
 
     def __getitem__(self, users: Any) -> "UserTasks":
@@ -133,6 +138,7 @@ class TrainState:
     key: Key[Array, ""]
 
     def replace(self, **changes: Any) -> "TrainState":
+        """The state with some fields changed."""
         return dataclasses.replace(self, **changes)
 
 
@@ -152,7 +158,7 @@ class Personalizer(Protocol):
     def adapt(
         self, prior: PyTree, episode: Episode, store: ImageStore, *, key: Key[Array, ""]
     ) -> PyTree:
-        """The adapted state after learning from `episode.support`; never reads the query."""
+        """The state after learning from `episode.support`; never reads the query."""
         ...
 
     def predict(

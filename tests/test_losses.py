@@ -76,3 +76,32 @@ def test_masked_mean_counts_only_what_the_mask_holds():
     mask = jnp.array([True, True, False])
     assert float(losses.masked_mean(values, mask)) == 2
     assert float(losses.masked_mean(values, jnp.zeros(3, bool))) == 0
+
+
+def test_centred_error_is_what_the_best_constant_leaves_over():
+    predicted, target = jnp.array([0.1, 0.2, 0.6]), jnp.array([0.5, 0.9, 0.7])
+    # Gaps 0.4, 0.7, 0.1 have the mean 0.4.
+    error = losses.centred_squared_error(predicted, target)
+    np.testing.assert_allclose(error, [0.0, 0.09, 0.09], atol=1e-6)
+
+
+def test_a_constant_on_predictions_or_targets_changes_no_centred_error(rng):
+    predicted, target = jnp.asarray(rng.uniform(size=(2, 9)), jnp.float32)
+    error = losses.centred_squared_error(predicted, target)
+    for moved in ((predicted + 0.4, target), (predicted, target - 2.0)):
+        np.testing.assert_allclose(
+            losses.centred_squared_error(*moved), error, atol=1e-5
+        )
+    gradient = jax.grad(lambda p: jnp.sum(losses.centred_squared_error(p, target)))
+    assert float(jnp.sum(gradient(predicted))) == pytest.approx(0, abs=1e-5)
+
+
+def test_masked_images_take_no_part_in_the_offset():
+    predicted, target = jnp.array([0.1, 0.2, 50.0]), jnp.array([0.5, 0.9, jnp.nan])
+    mask = jnp.array([True, True, False])
+    error = losses.centred_squared_error(predicted, target, mask)
+    alone = losses.centred_squared_error(predicted[:2], target[:2])
+    np.testing.assert_allclose(error[:2], alone, atol=1e-6)
+    assert np.all(np.isfinite(error))
+    nobody = losses.centred_squared_error(predicted, target, jnp.zeros(3, bool))
+    np.testing.assert_array_equal(nobody, np.zeros(3))

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key, PyTree
@@ -27,6 +26,7 @@ def dataset(config: Config) -> data.Dataset:
     """The dataset of `config.data`: a name, a root, and the options of its loader."""
     options = plain(config.data)
     name, root = options.pop("name"), options.pop("root")
+    options["cache_dir"] = options["cache_dir"] or None
     return data.load(name, root=root or None, **options)
 
 
@@ -44,16 +44,21 @@ def image_view(config: Config) -> views.ImageView:
     return views.ImageView(spec.mean, spec.std, size, config.view.augment)
 
 
+def trunk_views(config: Config) -> tuple[views.ImageView, ...]:
+    """The whole-image views whose features are averaged; by default `image_view`."""
+    view = image_view(config)
+    sizes = plain(config.trunk)["sizes"] or (view.size,)
+    return tuple(dataclasses.replace(view, size=size) for size in sizes)
+
+
 def initial_variables(
     config: Config, network: generic.Aesthetic, *, key: Key[Array, ""]
 ) -> PyTree:
     """Random variables; the backbone's from `config.model.weights` if that is set."""
-    size = config.view.size or config.data.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    images = jnp.zeros((2, height, width, 3), jnp.float32)
-    # One compilation instead of one a tensor.
-    variables = dict(jax.jit(network.init)(key, images))
-    variables.setdefault("batch_stats", {})
+    # No parameter's shape depends on the images' size.
+    side: int = max(network.backbone.minimum_size, 32)
+    images = jnp.zeros((2, side, side, 3), jnp.float32)
+    variables = generic.initialise(network, images, key=key)
     if config.model.weights:
         loaded = pretrained.load_pretrained(config.model.weights, network.backbone)
         for collection in ("params", "batch_stats"):
@@ -82,8 +87,8 @@ def optimizer(section: Config, *, num_steps: int) -> optax.GradientTransformatio
     def scheduled(rate):
         if section.schedule == "constant":
             return rate
-        if section.schedule == "cosine":
-            return optimizers.schedule("cosine", rate, steps=num_steps)
+        if section.schedule in ("cosine", "linear"):
+            return optimizers.schedule(section.schedule, rate, steps=num_steps)
         steps = section.steps_per_epoch
         return optimizers.schedule(section.schedule, rate, steps_per_epoch=steps)
 
@@ -98,13 +103,32 @@ def inner_loop(
 ) -> inner.InnerLoop:
     """The inner loop of `config.inner`."""
     section = plain(config.inner)
-    rates = tuple((pattern, float(rate)) for pattern, rate in section.pop("rates"))
+    rates = _rates(section.pop("rates"))
     optimizer = inner.InnerOptimizer(
         name=section.pop("optimizer"), rates=rates, **section.pop("optimizer_options")
     )
+    calibrate = section.pop("calibrate")
     return inner.InnerLoop(
-        model=network, view=view, method=method, optimizer=optimizer, **section
+        model=network,
+        view=view,
+        method=method,
+        optimizer=optimizer,
+        calibrate=inner.Calibration(**calibrate) if calibrate else None,
+        **section,
     )
+
+
+def _changed(loop: inner.InnerLoop, changes: Mapping[str, Any]) -> inner.InnerLoop:
+    """`loop` with the fields that another level or test time has for itself."""
+    changes = dict(changes)
+    if rates := changes.pop("rates", ()):
+        optimizer = dataclasses.replace(loop.optimizer, rates=_rates(rates))
+        changes["optimizer"] = optimizer
+    return dataclasses.replace(loop, **changes)
+
+
+def _rates(rates: Any) -> tuple[tuple[str, float], ...]:
+    return tuple((pattern, float(rate)) for pattern, rate in rates)
 
 
 def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Personalizer:
@@ -113,21 +137,12 @@ def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Person
     kind = section.pop("kind")
     if kind == "finetune":
         steps = section.pop("steps")
-        section.pop("strength", None)
+        del section["strength"], section["learned"]
         return Finetune(_changed(loop, section), steps=steps)
     if kind == "ridge":
-        return Ridge(loop.model, width, **section)
+        chosen = {name: section[name] for name in ("strength", "learned")}
+        return Ridge(loop.model, width, **chosen)
     raise ValueError(f"config.adapt.kind is {kind!r}; expected 'finetune' or 'ridge'")
-
-
-def _changed(loop: inner.InnerLoop, changes: Mapping[str, Any]) -> inner.InnerLoop:
-    """`loop` with the fields that test-time adaptation has for itself."""
-    changes = dict(changes)
-    rates = changes.pop("rates", ())
-    if rates:
-        rates = tuple((pattern, float(rate)) for pattern, rate in rates)
-        changes["optimizer"] = dataclasses.replace(loop.optimizer, rates=rates)
-    return dataclasses.replace(loop, **changes)
 
 
 def meta_step(
@@ -145,12 +160,24 @@ def meta_step(
         raise ValueError(f"config.meta.mode is {section.mode!r}; expected {known}")
     return bilevel.MetaStep(
         outer=outer_update(config, loop, width=width),
-        optimizer=optimizer(section, num_steps=section.steps),
+        optimizer=optax.chain(
+            optimizers.pull_to_start(_rates(section.pull)),
+            optimizer(section, num_steps=section.steps),
+        ),
         sampling=sampling,
         carry_statistics=loop.batch_norm == "carry",
         strategy=section.strategy,
         chunk=section.chunk,
     )
+
+
+def learnable(
+    config: Config, loop: inner.InnerLoop, params: PyTree, *, width: int
+) -> PyTree:
+    """`params` with what the learner itself learns: inner rates, a ridge's strength."""
+    if config.meta.outer == "maml":
+        return personalizer(config, loop, width=width).learnable(params)  # pyright: ignore
+    return loop.learnable(params)
 
 
 def outer_update(
@@ -159,7 +186,9 @@ def outer_update(
     """The outer update of `config.meta.outer`: "blg" or "maml"."""
     section = config.meta
     if section.outer == "blg":
-        return bilevel.BLG(loop, steps=section.inner_steps)
+        query = plain(section.query)
+        query_loop = _changed(loop, query) if query else None
+        return bilevel.BLG(loop, section.inner_steps, query_loop)
     if section.outer == "maml":
         learner = personalizer(config, loop, width=width)
         return bilevel.MAML(learner, loss=section.outer_loss)

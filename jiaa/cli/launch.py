@@ -1,4 +1,4 @@
-"""Runs a function of (config, workdir) from the command line: absl flags, short errors."""
+"""Runs a function of (config, workdir) from the command line, with short errors."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ EXPECTED = (
 
 
 def launch(function: Callable[..., Any]) -> None:
-    """Parses --config and --workdir, runs `function(config, workdir)`, prints its result.
+    """Runs `function(config, workdir)` on the flags of these names, prints its result.
 
     Configs import each other from the repository's root, which is put on the path.
     """

@@ -1,7 +1,8 @@
 """Training and evaluation of one experiment, from its config to its workdir.
 
-Once trained, `prior.safetensors` in the workdir holds all that was learned: the network,
-its BatchNorm statistics, learned inner rates, and the feature map of a frozen trunk.
+Once trained, `prior.safetensors` in the workdir holds all that was learned: the
+network, its BatchNorm statistics, learned inner rates, and the feature map of a frozen
+trunk.
 """
 
 import dataclasses
@@ -22,11 +23,12 @@ from jiaa.data import store as data_store
 from jiaa.evaluate import results as evaluation_results
 from jiaa.meta import bilevel
 from jiaa.meta.sequential import SequentialStep
-from jiaa.models import trunk, variables
+from jiaa.models import feature_map, trunk, variables
+from jiaa.models.feature_map import FeatureMap
 from jiaa.models.generic import Aesthetic
-from jiaa.models.trunk import FeatureMap
 from jiaa.models.views import FeatureView, View
 from jiaa.train.loop import fit
+from jiaa.train.ridge import fit_ridge
 from jiaa.train.state import create_train_state
 from jiaa.train.steps import CrowdScores, train_step
 from jiaa.train.workdir import Workdir
@@ -61,8 +63,8 @@ def train(
 ) -> Path:
     """Trains what the config says, or goes on where a killed run stopped.
 
-    A config without meta-training steps trains the generic prior (BA-PIAA) in `workdir`.
-    With them, the prior is that of the run `config.prior`, or is trained in
+    A config without meta-training steps trains the generic prior (BA-PIAA) in
+    `workdir`. With them, the prior is that of the run `config.prior`, or is trained in
     `workdir`/generic first. Returns the path of what was learned.
     """
     dataset = build.dataset(config)
@@ -117,10 +119,7 @@ def save(learned: Learned, path: str | os.PathLike[str]) -> None:
     """Writes `path`, which `load` reads."""
     tree = dict(learned.variables)
     if learned.feature_map is not None:
-        tree["map"] = {
-            field.name: getattr(learned.feature_map, field.name)
-            for field in dataclasses.fields(learned.feature_map)
-        }
+        tree["map"] = feature_map.to_arrays(learned.feature_map)
     variables.save_variables(path, tree)
 
 
@@ -137,8 +136,9 @@ def load(workdir: str | os.PathLike[str]) -> Learned:
             "scripts/train.py with the same --config and --workdir first."
         )
     tree = variables.load_variables(path)
-    feature_map = FeatureMap(**tree.pop("map")) if "map" in tree else None
-    return Learned({"batch_stats": {}, **tree}, feature_map)
+    arrays = tree.pop("map", None)
+    fitted = None if arrays is None else feature_map.from_arrays(arrays)
+    return Learned({"batch_stats": {}, **tree}, fitted)
 
 
 def _prior_run(
@@ -163,33 +163,52 @@ def _prior_run(
 def _fresh(
     config: build.Config, network: Aesthetic, dataset: Dataset, *, progress: bool
 ) -> Learned:
-    """Initial variables; with a feature map, the head is made for what the map gives."""
-    head_key, key = jax.random.split(jax.random.key(config.seed))
-    whole = build.initial_variables(config, network, key=key)
-    kind = config.trunk.map
-    if not config.trunk.frozen or kind == "none":
+    """Initial variables; those of a trunk that stays frozen with its feature map."""
+    whole = build.initial_variables(config, network, key=jax.random.key(config.seed))
+    if config.generic.steps and config.generic.trains == "all":
+        return Learned(whole)
+    return _mapped(config, network, dataset, whole, progress=progress)
+
+
+def _mapped(config, network, dataset: Dataset, whole: PyTree, *, progress) -> Learned:
+    """`whole` with a feature map fitted to the trunk, and a new head for that."""
+    section = config.trunk
+    if not section.frozen or (section.map == "none" and not section.taps):
         return Learned(whole)
     ids = dataset.generic_ids()
-    features = _trunk_features(
+    features, widths = _trunk_features(
         config, network, dataset, whole, image_ids=ids, progress=progress
     )
-    fitted = trunk.fit_feature_map(features[ids], kind=kind, gamma=config.trunk.gamma)
-    width = fitted(features[ids[:1]]).shape[1]
-    head = build.head_variables(network, width=width, key=head_key)
+    options = build.plain(section.map_options)
+    fitted = feature_map.fit_feature_map(
+        features[ids], widths=widths, kind=section.map, **options
+    )
+    width = sum(widths) if fitted is None else fitted(features[ids[:1]]).shape[1]
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    head = build.head_variables(network, width=width, key=key)
     merged = {name: {**whole[name], **head[name]} for name in ("params", "batch_stats")}
     return Learned(merged, fitted)
 
 
 def _trunk_features(config, network, dataset, whole, *, image_ids, progress):
-    return trunk.trunk_features(
+    """`trunk.trunk_features` as the config says, kept in `config.data.cache_dir`."""
+    settings = build.plain(config.trunk)
+    compute = functools.partial(
+        trunk.trunk_features,
         dataset.store,
         model=network,
-        variables=whole,
-        view=build.image_view(config),
+        variables={
+            name: {"backbone": x.get("backbone", {})} for name, x in whole.items()
+        },
+        views=build.trunk_views(config),
+        taps=settings["taps"],
+        five_crops=settings["five_crops"],
         image_ids=image_ids,
-        flip=config.trunk.flip,
+        flip=settings["flip"],
         progress=progress,
     )
+    folder = config.data.get("cache_dir")
+    return trunk.cached(compute, folder) if folder else compute()
 
 
 def _problem(
@@ -201,12 +220,12 @@ def _problem(
     image_ids: Int[np.ndarray, " image"],
     progress: bool,
 ) -> Problem:
-    """What learners and evaluators take; features of `image_ids` if the trunk is frozen."""
+    """What learners take; features of `image_ids` if the trunk is frozen."""
     whole = learned.variables
     if not config.trunk.frozen:
         store = data_store.place(dataset.store)
         return Problem(whole, store, "__call__", build.image_view(config))
-    features = _trunk_features(
+    features, _ = _trunk_features(
         config, network, dataset, whole, image_ids=image_ids, progress=progress
     )
     if learned.feature_map is not None:
@@ -233,10 +252,12 @@ def _train_generic(
     # A trunk that is frozen later may still be trained here, from images.
     here = config.copy_and_resolve_references()
     with here.unlocked():
-        here.trunk.frozen = section.trains == "head"
+        here.trunk.frozen = section.trains != "all"
     problem = _problem(
         here, network, dataset, learned, image_ids=ids, progress=progress
     )
+    if section.trains == "ridge":
+        return _solve_generic(config, dataset, learned, problem)
     optimizer = build.optimizer(section, num_steps=section.steps)
     step = functools.partial(
         train_step,
@@ -259,7 +280,31 @@ def _train_generic(
         name="generic prior",
         progress=progress,
     )
-    return _with(learned, state)
+    learned = _with(learned, state)
+    if section.trains != "all" or not section.refit:
+        return learned
+    learned = _mapped(config, network, dataset, learned.variables, progress=progress)
+    problem = _problem(
+        config, network, dataset, learned, image_ids=ids, progress=progress
+    )
+    return _solve_generic(config, dataset, learned, problem)
+
+
+def _solve_generic(
+    config: build.Config, dataset: Dataset, learned: Learned, problem: Problem
+) -> Learned:
+    """The same regression for a linear head with weight decay, in closed form."""
+    ids, spread = dataset.generic_ids(), config.model.head_options.spread
+    head = problem.prior["params"]["head"]
+    slow, bias = fit_ridge(
+        np.asarray(problem.store.features)[ids, : head["slow"].shape[0]],
+        dataset.mean_scores[ids] / spread,
+        strength=config.generic.strength,
+    )
+    whole = learned.variables
+    head = {**head, "slow": slow, "bias": np.float32(bias * spread)}
+    params = {**whole["params"], "head": head}
+    return Learned({**whole, "params": params}, learned.feature_map)
 
 
 def _weights(section, dataset: Dataset) -> np.ndarray | None:
@@ -290,8 +335,9 @@ def _meta_train(
         progress=progress,
     )
     loop = build.inner_loop(config, network, method=problem.method, view=problem.view)
-    prior = {**problem.prior, "params": loop.learnable(problem.prior["params"])}
     width = problem.store.content.shape[-1]
+    params = build.learnable(config, loop, problem.prior["params"], width=width)
+    prior = {**problem.prior, "params": params}
     step = build.meta_step(config, loop, users=len(tasks), width=width)
     dispatch = section.iterations_per_dispatch
     compiled = jax.jit(bilevel.several(step), donate_argnums=0)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Key, Num, UInt8
 from PIL import Image, ImageOps
 
 AnyPath = str | os.PathLike[str]
+Size = int | tuple[int, int]  # a square's side, or (height, width)
 
 
 class ImageError(ValueError):
@@ -47,22 +48,30 @@ def decode(
         raise ImageError(_describe(path, error)) from error
 
 
+def sides(size: Size) -> tuple[int, int]:
+    """(height, width) of a size, which is one number for a square."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
 def resize_host(
-    image: UInt8[np.ndarray, "height width 3"], size: int
-) -> UInt8[np.ndarray, "size size 3"]:
-    """The whole image squashed to a square; bilinear with antialiasing."""
-    square = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(square)
+    image: UInt8[np.ndarray, "height width 3"], size: Size
+) -> UInt8[np.ndarray, "new_height new_width 3"]:
+    """The whole image squashed to `size`; bilinear with antialiasing."""
+    height, width = sides(size)
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(resized)
 
 
-def decode_square(path: AnyPath, *, size: int) -> UInt8[np.ndarray, "size size 3"]:
+def decode_resized(
+    path: AnyPath, *, size: Size
+) -> UInt8[np.ndarray, "new_height new_width 3"]:
     """`decode` and `resize_host` in one, faster on large JPEGs.
 
     JPEG decoding stops at twice the size, so that the last reduction still averages
     pixels: on a noisy 12-megapixel photograph this halves the time and moves values by
     0.3 of 255 on average, 3 at most.
     """
-    return resize_host(decode(path, at_least=2 * size), size)
+    return resize_host(decode(path, at_least=2 * max(sides(size))), size)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -154,13 +163,14 @@ def five_views(
 
 
 def evaluation_view(
-    images: UInt8[Array | np.ndarray, "image height width 3"], *, size: int
-) -> Float[Array, "image {size} {size} 3"]:
-    """Each whole image resized to size x size, values 0..255, not rounded."""
+    images: UInt8[Array | np.ndarray, "image height width 3"], *, size: Size
+) -> Float[Array, "image new_height new_width 3"]:
+    """Each whole image resized to `size`, values 0..255, not rounded."""
     pixels = jnp.asarray(images).astype(jnp.float32)
-    if pixels.shape[1:3] == (size, size):
+    shape = (*sides(size), 3)
+    if pixels.shape[1:] == shape:
         return pixels
-    resize = functools.partial(jax.image.resize, shape=(size, size, 3), method="linear")
+    resize = functools.partial(jax.image.resize, shape=shape, method="linear")
     return jax.vmap(resize)(pixels)
 
 
@@ -186,9 +196,9 @@ def _crop_and_flip(image: Array, *, size: int, key: Key[Array, ""]) -> Array:
     return jnp.where(flip < 0.5, crop[:, ::-1], crop)
 
 
-def _require_room(sides: Sequence[int], size: int) -> None:
-    if min(sides) < size:
+def _require_room(shape: Sequence[int], size: int) -> None:
+    if min(shape) < size:
         raise ValueError(
-            f"a crop of {size} px does not fit into images of {sides[0]} x {sides[1]} "
+            f"a crop of {size} px does not fit into images of {shape[0]} x {shape[1]} "
             "px; load the images at a larger size or lower the crop"
         )

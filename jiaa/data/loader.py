@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from jiaa.data.images import AnyPath, decode_square
+from jiaa.data.images import AnyPath, Size, decode_resized
 
 
 def index_batches(
@@ -44,7 +44,7 @@ def index_batches(
 def image_batches(
     paths: Sequence[AnyPath],
     *,
-    image_size: int,
+    image_size: Size,
     batch_size: int,
     seed: int,
     epochs: int | None = None,
@@ -54,7 +54,7 @@ def image_batches(
 ) -> grain.DatasetIterator:
     """Batches for stores beyond the memory: {"index": int32, "images": uint8}.
 
-    `images` [image, image_size, image_size, 3] are decoded ahead of use by threads, or
+    `images` [image, height, width, 3] are decoded ahead of use by threads, or
     by `workers` processes with that many threads each; a script that asks for processes
     guards its entry with `if __name__ == "__main__"`. The order is that of
     `index_batches` with the same seed.
@@ -73,10 +73,10 @@ class _Decode:
     """A callable that can be sent to worker processes."""
 
     paths: tuple[str, ...]
-    image_size: int
+    image_size: Size
 
     def __call__(self, index: int) -> dict[str, np.ndarray]:
-        image = decode_square(self.paths[index], size=self.image_size)
+        image = decode_resized(self.paths[index], size=self.image_size)
         return {"index": np.asarray(index, np.int32), "images": image}
 
 

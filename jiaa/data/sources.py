@@ -12,7 +12,7 @@ import numpy as np
 from jiaa.data.dataset import Dataset, assemble
 from jiaa.data.flickr_aes import read_flickr_aes
 from jiaa.data.folder import Folder, Scale, read_folder, select
-from jiaa.data.images import AnyPath
+from jiaa.data.images import AnyPath, Size
 from jiaa.data.store import load_images
 from jiaa.data.table import DataError, some
 from jiaa.data.tasks import rating_counts, split_users
@@ -33,7 +33,7 @@ def load_folder(
     seed: int = 0,
     min_ratings: int = 1,
     max_missing: int = 0,
-    image_size: int = 256,
+    image_size: Size = 256,
     decode_workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,
@@ -95,7 +95,7 @@ def load_flickr_aes(
     share_images: bool = False,
     min_ratings: int = 1,
     max_missing: int = 400,
-    image_size: int = 256,
+    image_size: Size = 256,
     decode_workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, UInt8
 from tqdm import tqdm
 
-from jiaa.data.images import AnyPath, ImageError, decode_square
+from jiaa.data.images import AnyPath, ImageError, Size, decode_resized, sides
 from jiaa.data.table import SHOWN
 from jiaa.types import Episode, Examples, ImageStore
 
@@ -26,12 +26,12 @@ NO_IMAGE = np.iinfo(np.int32).max  # fills `unique_ids`: larger than any image i
 def load_images(
     paths: Sequence[AnyPath],
     *,
-    size: int = 256,
+    size: Size = 256,
     workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,
 ) -> ImageStore:
-    """The photographs at `paths`, squashed to size x size, in host memory.
+    """The photographs at `paths`, squashed to `size`, in host memory.
 
     Threads decode in parallel (Pillow releases the interpreter's lock; `workers`
     defaults to the usable cores). With `cache_dir` the pixels go to a file there which
@@ -42,12 +42,15 @@ def load_images(
       ImageError: some files cannot be read; names each of the first, and their number.
     """
     paths = [Path(path) for path in paths]
-    shape = (len(paths), size, size, 3)
+    height, width = sides(size)
+    shape = (len(paths), height, width, 3)
     if cache_dir is None:
         images = np.empty(shape, np.uint8)
         _fill(images, paths, workers=workers, progress=progress)
         return ImageStore(images=images)
-    cached = Path(cache_dir) / f"images_{size}px_{_fingerprint(paths, size)}.npy"
+    cached = (
+        Path(cache_dir) / f"images_{height}x{width}_{_fingerprint(paths, shape)}.npy"
+    )
     if not _is_whole(cached, shape):
         with replacing(cached) as partial:
             images = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
@@ -157,7 +160,7 @@ def remap_episode(
 
 
 def _fill(
-    images: UInt8[np.ndarray, "image size size 3"],
+    images: UInt8[np.ndarray, "image height width 3"],
     paths: Sequence[Path],
     *,
     workers: int | None,
@@ -167,7 +170,7 @@ def _fill(
 
     def decode_row(row: int) -> ImageError | None:
         try:
-            images[row] = decode_square(paths[row], size=images.shape[1])
+            images[row] = decode_resized(paths[row], size=images.shape[1:3])
         except ImageError as error:
             return error
 
@@ -196,9 +199,9 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _fingerprint(paths: Sequence[Path], size: int) -> str:
+def _fingerprint(paths: Sequence[Path], shape: tuple[int, ...]) -> str:
     """Changes with any file's name, length or time; a missing file has none of them."""
-    digest = hashlib.blake2b(f"{CACHE_VERSION} {size}".encode(), digest_size=12)
+    digest = hashlib.blake2b(f"{CACHE_VERSION} {shape}".encode(), digest_size=12)
     for path in paths:
         try:
             stat = path.stat()

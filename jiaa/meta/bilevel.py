@@ -31,7 +31,7 @@ from jiaa.types import Episode, ImageStore, Personalizer, TrainState, UserTasks
 
 
 class Direction(NamedTuple):
-    """One user's say: a tree like `prior["params"]` to walk against, and by-products."""
+    """One user's say: a tree like `prior["params"]` to walk against, and more."""
 
     gradient: PyTree
     batch_stats: PyTree
@@ -141,7 +141,7 @@ def two_levels(
     rate_scale: Float[Array, ""] | float = 1.0,
     query_loop: inner.InnerLoop | None = None,
 ) -> Walked:
-    """`steps` steps on the support set from `state`, then on the query set from there."""
+    """`steps` steps on the support set from `state`, as many on the query set then."""
     options = {"steps": steps, "rate_scale": rate_scale}
     keys = [jax.random.fold_in(key, level) for level in range(2)]
     state, first = loop.run(
@@ -247,7 +247,7 @@ class MetaStep:
         """The next state and the users' mean metrics; `users` are rows of `tasks`."""
         prior = {"params": state.params, "batch_stats": state.batch_stats}
         schedule = self.rate_schedule
-        rate_scale = 1.0 if schedule is None else schedule(state.step)
+        rate_scale = 1.0 if schedule is None else schedule(jnp.asarray(state.step))
 
         def one_user(task):
             key = data_tasks.episode_key(

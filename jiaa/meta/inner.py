@@ -13,6 +13,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -58,9 +59,9 @@ class InnerOptimizer:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """How far users' spreads are trusted: unit scores' usual `spread`, and its weight.
+    """How far users' spreads are trusted: unit scores' usual `spread`, its weight.
 
-    A user's variance is estimated as (1 - weight) * sample variance + weight * spread^2.
+    A user's variance is taken as (1 - weight) * sample variance + weight * spread^2.
     """
 
     spread: float
@@ -138,7 +139,7 @@ class InnerLoop:
         }
 
     def whole(self, prior: PyTree, state: dict[str, Any]) -> PyTree:
-        """All parameters of the state's network: those that adapted, and the prior's."""
+        """All parameters of the state's network: what adapted, and the prior's."""
         return self._merged(prior, state["params"])
 
     def _merged(self, prior: PyTree, chosen: PyTree) -> PyTree:
@@ -146,21 +147,21 @@ class InnerLoop:
         return parts.merge(chosen, rest)
 
     def begin(self, prior: PyTree, support: Examples) -> dict[str, Any]:
-        """The state before any step on `support`: with the user's scale, if calibrated."""
+        """The state before any step; with the user's scale, if the loop calibrates."""
         state = self.start(prior)
         if self.calibrate is None:
             return state
         if self.loss not in SHIFT_FREE:
             raise ValueError(
-                f"calibrate needs a loss that no constant changes, one of {SHIFT_FREE}; "
-                f"this loop's is {self.loss!r}"
+                f"calibrate needs a loss that no constant changes, one of "
+                f"{SHIFT_FREE}; this loop's is {self.loss!r}"
             )
         return {**state, "scale": self.calibrate.scale(support)}
 
     def finish(
         self, prior: PyTree, state: dict[str, Any], support: Examples, store: ImageStore
     ) -> dict[str, Any]:
-        """The state with the user's offset: predictions get the support's mean score."""
+        """The state with the user's offset: predictions get the support's mean."""
         if self.calibrate is None:
             return state
         predicted = self.predict(prior, state, support.image_ids, store)
@@ -188,7 +189,7 @@ class InnerLoop:
         key: Key[Array, ""],
         rate_scale: Float[Array, ""] | float = 1.0,
     ) -> tuple[dict[str, Any], Float[Array, " step"]]:
-        """The state after `steps` steps on `examples`, and the loss before each step."""
+        """The state after `steps` steps on `examples`, and the loss before each."""
         rates = self._rates(prior, state["params"])
         anchor, _ = parts.partition(model_params(prior), self.adapts)
         direction = self.optimizer.direction
@@ -239,7 +240,7 @@ class InnerLoop:
         self,
         prior: PyTree,
         state: dict[str, Any],
-        image_ids: Int[Array, " image"],
+        image_ids: Int[Array | np.ndarray, " image"],
         store: ImageStore,
     ) -> Float[Array, " image"]:
         """Unit scores of images by the state's network."""

@@ -18,7 +18,7 @@ TAPS: dict[str, tuple[str, ...]] = {
     "pooled": ("pooled",),
     "logits+pooled": ("logits", "pooled"),
 }
-HEAD_TAPS = {"pooled": "pooled", "released": "logits"}
+HEAD_TAPS = {"pooled": "pooled", "released": "logits", "warped": "logits"}
 
 
 class Aesthetic(nn.Module):
@@ -112,6 +112,7 @@ def initialise(
     quarter of the time (ResNet18 on a CPU: 4 s; eagerly 29 s).
     """
     init = model.init
-    if not isinstance(key, jax.core.Tracer):  # only an outermost jit has options
+    # Only an outermost jit may have compiler options.
+    if not isinstance(key, jax.core.Tracer):  # pyright: ignore
         init = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
     return {"batch_stats": {}} | dict(init(key, images))

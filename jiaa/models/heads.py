@@ -113,13 +113,53 @@ class PooledHead(nn.Module):
         return output(x[:, 0].astype(jnp.float32))
 
 
+class WarpedHead(nn.Module):
+    """Linear head whose fast weights act through a learned warp of the features.
+
+    score(x) = bias + spread * (slow . s + fast . [warp s, r]) for x = [s, r], where s
+    are the first `shared` features (0: all of them). `slow` and `warp` are the prior's,
+    learned from all users; a user's gradient steps move `fast` alone, and go further
+    along directions that the warp stretches, because users differ there. At first
+    `fast` is 0 and `warp` the identity: the score is the generic one. `spread` is the
+    usual spread of a user's scores, so that weights and rates are those of standardised
+    scores. (T-nets: Lee and Choi, ICML 2018.)
+    """
+
+    shared: int = 0
+    spread: float = 1.0
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "image feature"],
+        *,
+        mask: Bool[Array, " image"] | None = None,
+        batch_statistics: bool = False,
+        dropout: bool = False,
+    ) -> Float[Array, " image"]:
+        """Unit scores; nothing keeps them within (0, 1)."""
+        del mask, batch_statistics, dropout
+        width = features.shape[-1]
+        shared = min(self.shared or width, width)
+        slow = self.param("slow", nn.initializers.zeros, (shared,))
+        warp = self.param("warp", lambda _, shape: jnp.eye(*shape), (shared, shared))
+        fast = self.param("fast", nn.initializers.zeros, (width,))
+        bias = self.param("bias", nn.initializers.zeros, ())
+        personal = features[:, :shared] @ (warp @ fast[:shared] + slow)
+        return bias + self.spread * (personal + features[:, shared:] @ fast[shared:])
+
+
 def _choose(what: str, name: str, table: dict[str, Callable[[Array], Array]]):
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}; known: {sorted(table)}")
     return table[name]
 
 
-HEADS: dict[str, type[nn.Module]] = {"pooled": PooledHead, "released": ReleasedHead}
+HEADS: dict[str, type[nn.Module]] = {
+    "pooled": PooledHead,
+    "released": ReleasedHead,
+    "warped": WarpedHead,
+}
 
 
 def create_head(name: str, **options: Any) -> nn.Module:

@@ -1,145 +1,157 @@
-"""Features of a frozen trunk, computed once, and maps fitted to them.
+"""Features of a frozen trunk, computed once: when only a head adapts."""
 
-When only a head adapts, images go through the backbone once; learning and evaluation
-then work on a store of features. A `FeatureMap` makes such features easy to learn from
-by few
-gradient steps: standardised, or by the Nystroem map of a Gaussian kernel (Williams and
-Seeger, NIPS 2000), in which a linear head is a kernel machine.
-"""
-
+import contextlib
 import functools
-from typing import Any, Literal
+import hashlib
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree, UInt8
 from tqdm import tqdm
 
+from jiaa.data import images as data_images
+from jiaa.data.store import replacing
+from jiaa.models.generic import Aesthetic
 from jiaa.models.views import ImageView
-from jiaa.types import ImageStore, value
+from jiaa.types import ImageStore
 
-MapKind = Literal["none", "standardise", "rbf"]
-MAPS = ("none", "standardise", "rbf")
+# Blocks of features; a block's parts are concatenated. A part is an output of the
+# backbone ("logits", "pooled") or a pooled stage ("fire9.mean", ".std", ".max").
+Taps = tuple[tuple[str, ...], ...]
+POOLINGS = {"mean": jnp.mean, "std": jnp.std, "max": jnp.max}
 
 
 def trunk_features(
     store: ImageStore,
     *,
-    model: nn.Module,
+    model: Aesthetic,
     variables: PyTree,
-    view: ImageView,
-    image_ids: Int[np.ndarray, " needed"] | None = None,
+    views: Sequence[ImageView],
+    taps: Taps = (),
+    five_crops: int = 0,
     flip: bool = False,
+    image_ids: Int[np.ndarray, " needed"] | None = None,
     batch_size: int = 32,
     progress: bool = True,
-) -> Float[np.ndarray, "image feature"]:
-    """`model.features` of the store's images, as `view` predicts them.
+) -> tuple[Float[np.ndarray, "image feature"], tuple[int, ...]]:
+    """Features of the store's images, and the width of each block of them.
 
     Rows keep the store's numbers; images that are not among `image_ids` (default: all)
-    stay zero. With `flip`, the mean of each image's features and its mirror image's.
+    stay zero.
+
+    Args:
+      store: uint8 images.
+      model: its backbone gives the features.
+      variables: of the model, or at least of its backbone.
+      views: ways to show an image whole; features are the mean over them.
+      taps: what to take from the backbone; by default, what the model's head reads.
+      five_crops: side of the corner and central crops that count as five more views.
+      flip: whether each view's mirror image counts as one more.
+      image_ids: the images that are needed.
+      batch_size: images at once.
+      progress: whether to show a bar.
     """
     needed = np.arange(len(store)) if image_ids is None else np.unique(image_ids)
-    result = None
+    if not len(needed):
+        raise ValueError("no images to compute features of; pass at least one id.")
+    options = (model, tuple(views), taps, five_crops, flip)
+    result: np.ndarray = np.zeros((0, 0))
+    widths: tuple[int, ...] = ()
     starts = range(0, len(needed), batch_size)
     for start in tqdm(starts, desc="features", unit="batch", disable=not progress):
         rows = needed[start : start + batch_size]
         # A short last batch repeats its last image, so that one program serves all.
         full = np.pad(rows, (0, batch_size - len(rows)), mode="edge")
         images = jnp.asarray(store.content[full])
-        features = np.asarray(_batch_features(model, variables, view, flip, images))
-        if result is None:
-            result = np.zeros((len(store), features.shape[1]), np.float32)
-        result[rows] = features[: len(rows)]
-    if result is None:
-        raise ValueError("no images to compute features of; pass at least one id.")
-    return result
+        blocks = [np.asarray(x) for x in _batch(options, variables, images)]
+        widths = tuple(block.shape[1] for block in blocks)
+        if not len(result):
+            result = np.zeros((len(store), sum(widths)), np.float32)
+        result[rows] = np.concatenate(blocks, axis=1)[: len(rows)]
+    return result, widths
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3))
-def _batch_features(model, variables, view, flip, images):
-    def features(images):
-        return model.apply(variables, view.predicting(images), method="features")
+def cached(
+    compute: functools.partial, folder: str | os.PathLike[str]
+) -> tuple[Float[np.ndarray, "image feature"], tuple[int, ...]]:
+    """`compute()`, a partial of `trunk_features`, or what it gave before from a file.
 
-    if not flip:
-        return features(images)
-    return (features(images) + features(images[:, :, ::-1])) / 2
-
-
-@value
-class FeatureMap:
-    """Trunk features -> features for a head; fitted to training images only.
-
-    `anchors` and `whitening` are empty unless the map is a kernel's. `gamma` is the
-    kernel's width: k(x, y) = exp(-gamma |x - y|^2) of standardised features brought to
-    length 1, so that |x - y|^2 is at most 4.
+    The file's name is a hash of everything that the result depends on: pixels, the
+    backbone's variables, and how images are shown and tapped.
     """
-
-    mean: Float[Array | np.ndarray, " feature"]
-    scale: Float[Array | np.ndarray, " feature"]
-    anchors: Float[Array | np.ndarray, "anchor feature"]
-    whitening: Float[Array | np.ndarray, "anchor component"]
-    gamma: Float[Array | np.ndarray, ""]
-
-    def __call__(
-        self, features: Float[Array | np.ndarray, "image feature"]
-    ) -> Float[Array, "image component"]:
-        """The mapped features; training images come out with mean square about 1."""
-        standard = (features - self.mean[None]) * self.scale[None]
-        if self.anchors.shape[0] == 0:
-            return jnp.asarray(standard)
-        kernel = _gaussian(_unit(standard), self.anchors, self.gamma)
-        return kernel @ jnp.asarray(self.whitening)
-
-
-def fit_feature_map(
-    features: Float[np.ndarray, "image feature"],
-    *,
-    kind: MapKind = "standardise",
-    gamma: float = 1.0,
-    jitter: float = 1e-4,
-) -> FeatureMap:
-    """A map of the given kind; `features` are the training images'.
-
-    "none" passes features on. "standardise" gives each mean 0 and variance 1. "rbf"
-    gives one component an eigenvector of the training images' kernel matrix K:
-    components are uncorrelated there and their squares sum to the eigenvalues, so that
-    phi(x) . phi(y) = k(x, y) for training images, up to `jitter` on K's diagonal.
-
-    Raises:
-      ValueError: an unknown kind.
-    """
-    if kind not in MAPS:
-        raise ValueError(f"unknown feature map {kind!r}; known: {MAPS}")
-    width = features.shape[1]
-    # float64: an eigenvalue of 1e-4 drowns in float32 rounding of a sum near 1.
-    mean = features.mean(0, dtype=np.float64)
-    spread = features.std(0, dtype=np.float64)
-    empty = np.zeros((0, width), np.float32), np.zeros((0, 0), np.float32)
-    if kind == "none":
-        mean, scale = np.zeros(width), np.ones(width)
-    else:
-        # A feature that never varies carries nothing: it becomes 0, not infinite.
-        scale = np.where(spread > 1e-6 * (np.abs(mean) + 1), 1 / (spread + 1e-12), 0.0)
-    anchors, whitening = empty
-    if kind == "rbf":
-        standard = (features - mean) * scale
-        anchors = standard / np.linalg.norm(standard, axis=1, keepdims=True)
-        squared = 2 - 2 * anchors @ anchors.T
-        kernel = np.exp(-gamma * np.maximum(squared, 0)) + jitter * np.eye(len(anchors))
-        eigenvalues, eigenvectors = np.linalg.eigh(kernel)
-        order = np.argsort(eigenvalues)[::-1]
-        whitening = eigenvectors[:, order] / np.sqrt(eigenvalues[order])
-    arrays = (mean, scale, anchors, whitening, np.asarray(gamma))
-    return FeatureMap(*(np.asarray(array, np.float32) for array in arrays))
+    digest = hashlib.blake2b(digest_size=12)
+    settings = {k: v for k, v in compute.keywords.items() if k not in _NO_INFLUENCE}
+    for leaf in jax.tree.leaves((compute.args, compute.keywords["variables"])):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    ids = settings.pop("image_ids", None)
+    digest.update(b"all" if ids is None else np.unique(ids).astype("<i8").tobytes())
+    digest.update(repr(sorted(settings.items(), key=lambda item: item[0])).encode())
+    path = Path(folder) / f"features_{digest.hexdigest()}.npz"
+    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return arrays["features"], tuple(arrays["widths"].tolist())
+    features, widths = compute()
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, features=features, widths=np.asarray(widths))
+    return features, widths
 
 
-def _unit(x: Array | np.ndarray) -> Array:
-    length = jnp.linalg.norm(x, axis=1, keepdims=True)
-    return x / jnp.maximum(length, 1e-12)
+_NO_INFLUENCE = ("variables", "batch_size", "progress")
 
 
-def _gaussian(x: Array, anchors: Any, gamma: Any) -> Float[Array, "image anchor"]:
-    squared = 2 - 2 * x @ jnp.asarray(anchors).T
-    return jnp.exp(-gamma * jnp.maximum(squared, 0.0))
+def _batch(
+    options: tuple, variables: PyTree, images: UInt8[Array, "image height width 3"]
+) -> list[Float[Array, "image block"]]:
+    """One batch's blocks: their mean over views, crops and mirror images."""
+    model, views, taps, five_crops, flip = options
+    shown = [view.predicting(images) for view in views]
+    if five_crops:
+        crops = data_images.five_views(images, size=five_crops)
+        shown += [
+            data_images.normalise(crops[:, i], mean=views[0].mean, std=views[0].std)
+            for i in range(crops.shape[1])
+        ]
+    if flip:
+        shown += [view[:, :, ::-1] for view in shown]
+    # A program a shape, not one for all views: faster to compile, and less memory.
+    each = [_blocks(model, taps, variables, view) for view in shown]
+    return [jnp.mean(jnp.stack(parts), axis=0) for parts in zip(*each, strict=True)]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _blocks(
+    model: Aesthetic,
+    taps: Taps,
+    variables: PyTree,
+    images: Float[Array, "image height width 3"],
+) -> list[Float[Array, "image block"]]:
+    if not taps:
+        return [model.apply(variables, images, method="features")]  # pyright: ignore
+    outputs = model.apply(variables, images, method=_backbone)
+    return [
+        jnp.concatenate([_part(outputs, name) for name in block], axis=1)
+        for block in taps
+    ]
+
+
+def _backbone(module: nn.Module, images):
+    return module.backbone(images)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _part(outputs, name: str) -> Float[Array, "image part"]:
+    stage, _, pooling = name.partition(".")
+    if not pooling and stage in ("logits", "pooled"):
+        return outputs[stage]
+    if stage not in outputs["stages"] or pooling not in POOLINGS:
+        raise ValueError(
+            f"unknown tap {name!r}; expected 'logits', 'pooled', or a stage of "
+            f"{sorted(outputs['stages'])} with one of {sorted(POOLINGS)}, such as "
+            f"'{min(outputs['stages'])}.mean'"
+        )
+    return POOLINGS[pooling](outputs["stages"][stage], axis=(1, 2))

@@ -10,15 +10,16 @@ from jaxtyping import PyTree
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from jiaa.data.store import replacing
+
 
 def save_variables(path: str | os.PathLike[str], variables: PyTree) -> None:
-    """Writes nested dictionaries of arrays; an old file stays until the new is whole."""
+    """Writes nested dictionaries of arrays; the old file stays until all is there."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file({name: np.ascontiguousarray(x) for name, x in flat.items()}, part)
-    os.replace(part, path)
+    arrays = {name: np.asarray(x, order="C") for name, x in flat.items()}
+    with replacing(path) as partial:
+        save_file(arrays, partial)
 
 
 def load_variables(path: str | os.PathLike[str]) -> PyTree:

@@ -1,4 +1,4 @@
-"""How a store's content becomes a model's input, while learning and while predicting."""
+"""How a store's content becomes a model's input, to learn from or to predict."""
 
 import dataclasses
 
@@ -10,20 +10,27 @@ from jiaa.models.pretrained import PretrainedSpec
 
 @dataclasses.dataclass(frozen=True)
 class ImageView:
-    """uint8 images -> normalised float images of the size that the backbone was trained on.
+    """uint8 images -> normalised float images of the size that a backbone expects.
 
     Learning sees one random crop, flipped at random, per image; predicting sees the
     whole image resized (released BLG-PIAA program: 256 -> 224 crops, queries resized).
-    With `size` None the store's own size and shape are kept, and nothing is cropped.
+    With `size` None the store's own size and shape are kept; only with a square's side
+    is anything cropped.
     """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    size: int | None
+    size: images.Size | None
     augment: bool = True
 
     @classmethod
-    def of(cls, spec: PretrainedSpec, *, size: int | None = None, augment: bool = True):
+    def of(
+        cls,
+        spec: PretrainedSpec,
+        *,
+        size: images.Size | None = None,
+        augment: bool = True,
+    ):
         """The view of a backbone's own preprocessing, at its or another size."""
         return cls(spec.mean, spec.std, size or spec.image_size, augment)
 
@@ -31,7 +38,7 @@ class ImageView:
         self, content: Shaped[Array, "image height width 3"], *, key: Key[Array, ""]
     ) -> Float[Array, "image out_height out_width 3"]:
         """Augmented inputs; the whole image where `augment` is off."""
-        if not self.augment or self.size is None:
+        if not self.augment or not isinstance(self.size, int):
             return self.predicting(content)
         views = images.training_view(content, size=self.size, key=key)
         return images.normalise(views, mean=self.mean, std=self.std)

@@ -1,4 +1,4 @@
-"""Personalizers: how each method learns one user. All follow `jiaa.types.Personalizer`."""
+"""How each method learns one user; all follow `jiaa.types.Personalizer`."""
 
 from jiaa.personalize.finetune import Finetune
 from jiaa.personalize.ridge import Ridge

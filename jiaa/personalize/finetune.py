@@ -24,6 +24,10 @@ class Finetune:
     loop: InnerLoop
     steps: int = 20
 
+    def learnable(self, params: PyTree) -> PyTree:
+        """`params` with the loop's learned inner rates added, if it learns any."""
+        return self.loop.learnable(params)
+
     def init(self, prior: PyTree) -> dict[str, Any]:
         """The prior's own parameters and statistics."""
         return self.loop.start(prior)

@@ -1,15 +1,15 @@
 """Ridge regression on a user's residuals: the closed-form personaliser.
 
-Plain, it is the baseline that a practitioner tries first: the generic score, and ridge on
-what the user's scores leave over. With `MAML` as the outer update it is R2-D2 (Bertinetto
-et al., ICLR 2019): the prior and the strength are learned through the solution.
+Plain, it is the baseline that a practitioner tries first: the generic score, and ridge
+on what the user's scores leave over. With `MAML` as the outer update it is R2-D2
+(Bertinetto et al., ICLR 2019): the prior and the strength are learned through the
+solution.
 """
 
 import dataclasses
 from typing import Any
 
 import flax.linen as nn
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -23,8 +23,9 @@ class Ridge:
     """Predicts generic(x) + offset + weights . phi(x), fitted to the support set.
 
     Attributes:
-      model: its `score` of the store's features phi (a frozen trunk's) is the generic one.
-      width: how many features there are.
+      model: its `score` of the store's features phi is the generic one.
+      width: how many features there are. Where the head has a learned warp
+        (`models.heads.WarpedHead`), phi are the warped features.
       strength: lambda in |r - offset - Phi w|^2 + lambda |w|^2 for residuals r.
       learned: whether lambda is `exp(prior["params"]["inner"]["log_strength"])`.
     """
@@ -52,9 +53,10 @@ class Ridge:
         """The solution, by the dual problem: as many unknowns as there are shots."""
         del key
         support = episode.support
-        mask = support.mask
+        mask = jnp.asarray(support.mask)
         features = store.take(support.image_ids)
         residual = jnp.where(mask, support.scores, 0.0) - self._generic(prior, features)
+        features = _warped(prior, features)
         center = jnp.sum(jnp.where(mask[:, None], features, 0.0), axis=0)
         center = center / jnp.maximum(jnp.sum(mask), 1)
         mean = losses.masked_mean(residual, mask)
@@ -70,10 +72,11 @@ class Ridge:
     ) -> Float[Array, " query"]:
         """Unit scores; nothing keeps them within (0, 1)."""
         features = store.take(query.image_ids)
-        personal = features @ adapted["weights"] + adapted["offset"]
+        warped = _warped(prior, features)
+        personal = warped @ adapted["weights"] + adapted["offset"]
         return self._generic(prior, features) + personal
 
-    def _generic(self, prior, features):
+    def _generic(self, prior, features) -> Any:
         variables = {
             "params": model_params(prior),
             "batch_stats": prior["batch_stats"],
@@ -84,3 +87,13 @@ class Ridge:
         if self.learned:
             return jnp.exp(prior["params"]["inner"]["log_strength"])
         return self.strength
+
+
+def _warped(
+    prior: PyTree, features: Float[Array, "image feature"]
+) -> Float[Array, "image feature"]:
+    warp = prior["params"].get("head", {}).get("warp")
+    if warp is None:
+        return features
+    shared = warp.shape[0]
+    return jnp.concatenate([features[:, :shared] @ warp, features[:, shared:]], axis=1)

@@ -1,6 +1,6 @@
 """The slides' two figures "Visual results": scores on images, and gradient maps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -43,8 +43,8 @@ def visual_scores(
         picture = figure.add_subplot(cell[0])
         picture.imshow(image)
         picture.set_axis_off()
-        stars = {"user": user[index] * high}
-        stars |= {name: values[index] * high for name, values in predictions.items()}
+        scores = {"user": user, **predictions}
+        stars = {name: float(each[index]) * high for name, each in scores.items()}
         _ruler(figure.add_subplot(cell[1]), stars, scale=scale)
     handles, labels = figure.axes[1].get_legend_handles_labels()
     figure.suptitle(heading, fontsize=12, y=1 - 0.1 / height, va="top")
@@ -87,6 +87,7 @@ def visual_gradients(
     *,
     adapted: Mapping[str, Float[np.ndarray, "image height width"]],
     heading: str,
+    captions: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
     """Gradient maps of prior and user models: the slides' "Visual results", 2.
 
@@ -99,6 +100,7 @@ def visual_gradients(
       prior: gradient magnitudes of the prior, not negative.
       adapted: name of a user model (with the user's score, say) -> its magnitudes.
       heading: names the dataset and the method.
+      captions: name of a user model -> a line under each of its maps.
     """
     maps = {"prior": prior, **adapted}
     columns = 1 + len(maps)
@@ -115,6 +117,11 @@ def visual_gradients(
         axes.set_title(name, fontsize=10)
     for axes in grid.flat:
         axes.set_axis_off()
+    for name, lines in (captions or {}).items():
+        column = grid[:, 1 + list(maps).index(name)]
+        for axes, line in zip(column, lines, strict=True):
+            place = {"va": "top", "ha": "center", "transform": axes.transAxes}
+            axes.text(0.5, -0.03, line, fontsize=8, **place)
     if drawn is not None:
         place = {"location": "bottom", "shrink": 0.4, "aspect": 30, "pad": 0.02}
         bar = figure.colorbar(drawn, ax=grid, **place)

@@ -195,8 +195,8 @@ def _check_divides(steps_per_call: int, *numbers: int | None) -> None:
     odd = [number for number in numbers if number and number % steps_per_call]
     if odd:
         raise ValueError(
-            f"steps_per_call={steps_per_call} does not divide {odd}; expected multiples "
-            "for num_steps, save_every, log_every and eval_every. Round them."
+            f"steps_per_call={steps_per_call} does not divide {odd}; expected "
+            "multiples for num_steps, save_every, log_every and eval_every. Round them."
         )
 
 

@@ -4,9 +4,10 @@ Weight decay is the papers' (Caffe's and PyTorch's): it joins the gradient *befo
 momentum or moments. Decoupled decay is "adamw".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
@@ -23,10 +24,12 @@ __all__ = [
     "constant",
     "cosine",
     "exponential_epochs",
+    "linear",
     "merge",
     "optimizer",
     "partition",
     "path_mask",
+    "pull_to_start",
     "schedule",
     "sgd",
     "values_by_path",
@@ -131,6 +134,32 @@ def _transform(group: Group, make) -> optax.GradientTransformation:
     return make(group)
 
 
+def pull_to_start(
+    strengths: Sequence[tuple[str, float]],
+) -> optax.GradientTransformation:
+    """Adds strength * (p - p_0) to the gradient of the leaves that a pattern names.
+
+    p_0 are the parameters at the start of training, which the state keeps: weight decay
+    towards a prior instead of towards 0 (L2-SP: Li et al., ICML 2018).
+    """
+
+    def init(params):
+        for pattern, _ in strengths:
+            path_mask(params, pattern)  # refuses a pattern that names nothing
+        return jax.tree.map(jnp.array, params)
+
+    def update(updates, state, params=None):
+        if params is None:
+            raise ValueError("pull_to_start needs params; pass them to update.")
+        rates = values_by_path(params, [*strengths, (".*", 0.0)])
+        pulled = jax.tree.map(
+            lambda g, p, p0, rate: g + rate * (p - p0), updates, params, state, rates
+        )
+        return pulled, state
+
+    return optax.GradientTransformation(init, update)
+
+
 def constant(rate: float) -> optax.Schedule:
     """The same rate at every step."""
     return optax.constant_schedule(rate)
@@ -174,8 +203,14 @@ def cosine(
     )
 
 
+def linear(rate: float, *, steps: int) -> optax.Schedule:
+    """From `rate` in a straight line down to 0 after `steps`."""
+    return optax.linear_schedule(rate, 0.0, steps)
+
+
 SCHEDULES: dict[str, Callable[..., optax.Schedule]] = {
     "constant": constant,
+    "linear": linear,
     "exponential_epochs": exponential_epochs,
     "compounding_epochs": compounding_epochs,
     "cosine": cosine,

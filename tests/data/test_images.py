@@ -199,7 +199,7 @@ def test_fast_square_decoding_hardly_differs(tmp_path, rng):
     large = Image.fromarray(small).resize((1600, 1200), Image.Resampling.BICUBIC)
     path = save(large, tmp_path / "a.jpg", quality=95)
     assert decode(path, at_least=128).shape[:2] == (150, 200), "decoded at 1/8"
-    fast = images.decode_square(path, size=64).astype(int)
+    fast = images.decode_resized(path, size=64).astype(int)
     exact = images.resize_host(decode(path), 64).astype(int)
     assert np.abs(fast - exact).mean() < 0.7
 

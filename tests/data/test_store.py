@@ -58,7 +58,7 @@ def test_second_run_reads_the_cache_and_decodes_nothing(paths, tmp_path, monkeyp
     def refuse(*_, **__):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(stores, "decode_square", refuse)
+    monkeypatch.setattr(stores, "decode_resized", refuse)
     second = stores.load_images(paths, **options)
     np.testing.assert_array_equal(first.images, second.images)
     assert isinstance(second.images, np.memmap)

@@ -235,3 +235,73 @@ def test_support_scores_of_the_query_level_never_reach_the_support_level(
         for e in (episode, poisoned)
     )
     leaves_close(one, other, 0)
+
+
+def query_levels(rate):
+    """A support level that moves the head and a query level that moves the rest."""
+    support = InnerLoop(tiny.Normed(), optimizer=SGD, adapts="head")
+    own = InnerOptimizer("sgd", ((".*", rate),))
+    query = dataclasses.replace(support, adapts="(hidden|norm)/.*", optimizer=own)
+    return bilevel.BLG(support, steps=2, query_loop=query)
+
+
+def directions_of(outer, world, next_key):
+    store, tasks = world
+    prior = tiny.prior_of(tiny.Normed(), next_key())
+    episode = tiny.episode_of(tasks[0], 12)
+    direction = outer(prior, episode, store, key=jax.random.key(0))
+    return prior, episode, direction
+
+
+def test_a_query_level_of_its_own_moves_its_parameters_from_where_support_led(
+    world, next_key
+):
+    outer = query_levels(0.05)
+    prior, episode, direction = directions_of(outer, world, next_key)
+    store = world[0]
+    first, _ = outer.loop.run(
+        prior,
+        outer.loop.start(prior),
+        episode.support,
+        store,
+        steps=2,
+        key=jax.random.fold_in(jax.random.key(0), 0),
+    )
+    moved = jax.tree.map(
+        jnp.subtract, prior["params"]["head"], first["params"]["head"]
+    )
+    leaves_close(direction.gradient["head"], moved, 1e-6)
+
+    def query_loss(rest):
+        params = {**rest, "head": first["params"]["head"]}
+        variables = {"params": params, "batch_stats": prior["batch_stats"]}
+        scores = tiny.Normed().apply(variables, store.take(episode.query.image_ids))
+        return jnp.mean((scores - episode.query.scores) ** 2)
+
+    start = {name: prior["params"][name] for name in ("hidden", "norm")}
+    rest = start
+    for _ in range(2):
+        gradient = jax.grad(query_loss)(rest)
+        rest = jax.tree.map(lambda p, g: p - 0.05 * g, rest, gradient)
+    expected = jax.tree.map(jnp.subtract, start, rest)
+    leaves_close({n: direction.gradient[n] for n in expected}, expected, 1e-6)
+    assert any(np.any(np.abs(x) > 1e-6) for x in jax.tree.leaves(expected))
+
+
+def test_a_query_level_at_rate_zero_leaves_what_users_share(world, next_key):
+    _, _, direction = directions_of(query_levels(0.0), world, next_key)
+    for name in ("hidden", "norm"):
+        assert not any(np.any(x) for x in jax.tree.leaves(direction.gradient[name]))
+    assert np.any(direction.gradient["head"]["kernel"])
+
+
+def test_a_query_level_like_the_support_level_is_the_slides_listing_with_sgd(
+    world, next_key
+):
+    loop = InnerLoop(tiny.Normed(), optimizer=SGD, batch_norm="reset")
+    key = next_key()
+    both = (bilevel.BLG(loop, 2), bilevel.BLG(loop, 2, query_loop=loop))
+    one, other = (
+        directions_of(outer, world, lambda: key)[2].gradient for outer in both
+    )
+    leaves_close(one, other, 1e-7)

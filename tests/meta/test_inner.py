@@ -10,8 +10,9 @@ import optax
 import pytest
 from meta import tiny
 
-from jiaa.meta.inner import InnerLoop, InnerOptimizer
-from jiaa.types import Examples
+from jiaa.meta.inner import Calibration, InnerLoop, InnerOptimizer
+from jiaa.personalize import Finetune
+from jiaa.types import Episode, Examples
 
 SGD = InnerOptimizer("sgd", ((".*", 0.1),))
 
@@ -239,3 +240,131 @@ def test_unknown_loss_names_the_known_ones(world, next_key):
     prior = tiny.prior_of(tiny.Line(), next_key())
     with pytest.raises(ValueError, match=r"unknown loss 'huber'.*'mse'"):
         run(InnerLoop(tiny.Line(), loss="huber"), prior, examples, store, 1)
+
+
+def test_decay_pulls_a_moved_state_back_to_the_prior_by_hand(world, next_key):
+    store, examples = world
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    plain = InnerLoop(tiny.Line(), optimizer=SGD)
+    decayed = dataclasses.replace(plain, decay=0.7)
+    first, _ = run(decayed, prior, examples, store, 1)
+    unpulled, _ = run(plain, prior, examples, store, 1)
+    assert_trees_equal(first["params"], unpulled["params"])  # 0 at the prior itself
+
+    def one_more(loop):
+        key = jax.random.key(0)
+        return loop.run(prior, first, examples, store, steps=1, key=key)[0]["params"]
+
+    expected = jax.tree.map(
+        lambda stepped, moved, start: stepped - 0.1 * 0.7 * (moved - start),
+        one_more(plain),
+        first["params"],
+        prior["params"],
+    )
+    assert_trees_equal(one_more(decayed), expected, atol=1e-6)
+
+
+def test_a_summed_loss_steps_as_many_times_as_far_as_there_are_images(world, next_key):
+    store, examples = world
+    mask = jnp.arange(12) < 9
+    examples = dataclasses.replace(examples, mask=mask)
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    mean = InnerLoop(tiny.Line(), optimizer=SGD)
+    total = dataclasses.replace(mean, reduction="sum")
+    (one, one_loss), (other, other_loss) = (
+        run(loop, prior, examples, store, 1) for loop in (mean, total)
+    )
+    moved = [
+        jax.tree.map(jnp.subtract, state["params"], prior["params"])
+        for state in (one, other)
+    ]
+    assert_trees_equal(moved[1], jax.tree.map(lambda x: 9 * x, moved[0]), atol=1e-5)
+    np.testing.assert_allclose(other_loss, 9 * one_loss, rtol=1e-5)
+
+
+def examples_of(scores, mask):
+    return Examples(
+        jnp.arange(len(scores)), jnp.asarray(scores, jnp.float32), jnp.asarray(mask)
+    )
+
+
+def test_a_users_scale_by_hand():
+    # Variance of 0.2, 0.4, 0.9 is 0.26 / 3; the padded score takes no part.
+    given = examples_of([0.2, 0.4, 0.9, np.nan], [True, True, True, False])
+    found = Calibration(spread=0.2, weight=0.25).scale(given)
+    expected = np.sqrt((0.75 * 0.26 / 3 + 0.25 * 0.04) / 0.04)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_user_who_gives_one_score_to_all_gets_the_usual_spreads_share():
+    given = examples_of([0.6] * 5, [True] * 5)
+    assert float(Calibration(0.3, 0.16).scale(given)) == pytest.approx(0.4, rel=1e-3)
+
+
+CALIBRATED = InnerLoop(
+    tiny.Line(),
+    optimizer=SGD,
+    loss="centred",
+    calibrate=Calibration(spread=0.2, weight=0.0),
+)
+
+
+def adapted(loop, prior, support, store):
+    """(adapted state, predictions for all images) of a user with that support set."""
+    learner = Finetune(loop, steps=4)
+    episode = Episode(jnp.asarray(1), support, support)
+    state = learner.adapt(prior, episode, store, key=jax.random.key(0))
+    ids = jnp.arange(len(store))
+    return state, loop.predict(prior, state, ids, store)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_calibrated_predictions_have_the_supports_mean(world, next_key, weight):
+    store, examples = world
+    loop = dataclasses.replace(CALIBRATED, calibrate=Calibration(0.2, weight))
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    padded = dataclasses.replace(
+        examples,
+        mask=jnp.arange(12) < 8,
+        scores=jnp.where(jnp.arange(12) < 8, examples.scores, jnp.nan),
+    )
+    _, predicted = adapted(loop, prior, padded, store)
+    rows = np.asarray(padded.image_ids)[:8]
+    assert float(np.mean(np.asarray(predicted)[rows])) == pytest.approx(
+        float(jnp.mean(examples.scores[:8])), abs=1e-5
+    )
+
+
+def test_a_user_whose_scores_are_stretched_and_moved_gets_predictions_so(
+    world, next_key
+):
+    store, examples = world
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    other = dataclasses.replace(examples, scores=1.7 * examples.scores - 0.4)
+    _, one = adapted(CALIBRATED, prior, examples, store)
+    _, moved = adapted(CALIBRATED, prior, other, store)
+    np.testing.assert_allclose(moved, 1.7 * one - 0.4, atol=1e-5)
+    # With weight, a user of little spread is trusted less: no longer so.
+    loop = dataclasses.replace(CALIBRATED, calibrate=Calibration(0.2, 0.5))
+    _, one = adapted(loop, prior, examples, store)
+    _, moved = adapted(loop, prior, other, store)
+    assert np.max(np.abs(moved - (1.7 * one - 0.4))) > 1e-3
+
+
+def test_calibration_without_any_steps_keeps_the_generic_order(world, next_key):
+    store, examples = world
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    state = CALIBRATED.begin(prior, examples)
+    state = CALIBRATED.finish(prior, state, examples, store)
+    ids = jnp.arange(len(store))
+    generic = CALIBRATED.predict(prior, CALIBRATED.start(prior), ids, store)
+    found = CALIBRATED.predict(prior, state, ids, store)
+    np.testing.assert_array_equal(np.argsort(found), np.argsort(generic))
+
+
+def test_calibration_refuses_a_loss_that_a_constant_changes(world, next_key):
+    store, examples = world
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    loop = dataclasses.replace(CALIBRATED, loss="mse")
+    with pytest.raises(ValueError, match=r"calibrate needs.*centred.*'mse'"):
+        adapted(loop, prior, examples, store)

@@ -3,7 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jiaa.models.heads import HEADS, PooledHead, PReLU, ReleasedHead, create_head
+from jiaa.models.heads import (
+    HEADS,
+    PooledHead,
+    PReLU,
+    ReleasedHead,
+    WarpedHead,
+    create_head,
+)
 
 
 def released_in_torch(torch, width):
@@ -148,3 +155,62 @@ def test_unknown_names_are_answered_with_the_known_ones():
         PooledHead(output="softmax").init(jax.random.key(0), features)
     with pytest.raises(TypeError, match="depth"):
         create_head("pooled", depth=3)
+
+
+def warped(rng, *, shared=4, spread=0.5, width=6, images=5):
+    """(head, features, params): random slow weights, the rest as initialised."""
+    head = WarpedHead(shared=shared, spread=spread)
+    features = jnp.asarray(rng.normal(size=(images, width)), jnp.float32)
+    params = head.init(jax.random.key(0), features)["params"]
+    slow = jnp.asarray(rng.normal(size=params["slow"].shape), jnp.float32)
+    return head, features, {**params, "slow": slow, "bias": jnp.float32(0.3)}
+
+
+def test_a_warped_head_without_fast_weights_gives_the_generic_score(rng):
+    head, features, params = warped(rng)
+    expected = 0.3 + 0.5 * np.asarray(features)[:, :4] @ params["slow"]
+    found = head.apply({"params": params}, features)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_through_the_identity_fast_weights_act_on_all_features_directly(rng):
+    head, features, params = warped(rng)
+    fast = jnp.asarray(rng.normal(size=6), jnp.float32)
+    generic = head.apply({"params": params}, features)
+    found = head.apply({"params": {**params, "fast": fast}}, features)
+    np.testing.assert_allclose(found - generic, 0.5 * features @ fast, atol=1e-5)
+
+
+def test_a_users_gradient_is_stretched_by_the_warp_on_shared_features_alone(rng):
+    head, features, params = warped(rng)
+    warp = jnp.asarray(rng.normal(size=(4, 4)), jnp.float32)
+    params = {**params, "warp": warp}
+    pull = jnp.asarray(rng.normal(size=5), jnp.float32)
+    gradient = jax.grad(lambda p: jnp.sum(pull * head.apply({"params": p}, features)))(
+        params
+    )["fast"]
+    direct = 0.5 * np.asarray(features).T @ pull
+    np.testing.assert_allclose(gradient[:4], warp.T @ direct[:4], atol=1e-5)
+    np.testing.assert_allclose(gradient[4:], direct[4:], atol=1e-5)
+
+
+def test_the_spread_scales_what_weights_say_and_not_the_bias(rng):
+    _, features, params = warped(rng)
+    params = {**params, "fast": jnp.ones(6)}
+    one, twice = (
+        WarpedHead(shared=4, spread=s).apply({"params": params}, features) - 0.3
+        for s in (0.5, 1.0)
+    )
+    np.testing.assert_allclose(twice, 2 * one, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(0, 6), (4, 4), (50, 6)])
+def test_shared_features_are_the_first_ones_or_all(rng, shared, expected):
+    params = warped(rng, shared=shared)[2]
+    shapes = {name: np.shape(x) for name, x in params.items()}
+    assert shapes == {
+        "slow": (expected,),
+        "warp": (expected, expected),
+        "fast": (6,),
+        "bias": (),
+    }

@@ -40,3 +40,13 @@ def test_a_map_of_zeros_stays_dark(images):
     nothing = np.zeros((5, 8, 12))
     figure = visual.visual_gradients(images, nothing, adapted={}, heading="x")
     assert float(np.max(figure.axes[1].images[0].get_array())) == 0.0
+
+
+def test_captions_stand_under_the_maps_of_their_model(images):
+    maps = np.zeros((5, 8, 12))
+    lines = [f"rated {i}" for i in range(5)]
+    figure = visual.visual_gradients(
+        images, maps, adapted={"ann": maps}, heading="x", captions={"ann": lines}
+    )
+    texts = [[text.get_text() for text in axes.texts] for axes in figure.axes[:15]]
+    assert texts == [lines_ for line in lines for lines_ in ([], [], [line])]

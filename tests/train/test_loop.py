@@ -260,3 +260,69 @@ def test_params_of_a_finished_run_load_for_later_stages(tmp_path):
     loaded = load_params(tmp_path)
     assert loaded["batch_stats"] == {}
     np.testing.assert_array_equal(loaded["params"]["mean"], state.params["mean"])
+
+
+def triples_of():
+    """Batches of three steps each."""
+    return index_batches(12, batch_size=12, seed=0)
+
+
+@jax.jit
+def three_steps(state, batch):
+    losses = []
+    for rows in batch.reshape(3, 4):
+        state, metrics = step_of(state, rows)
+        losses.append(metrics["loss"])
+    return state, {"loss": jnp.mean(jnp.stack(losses))}
+
+
+def test_several_steps_a_call_count_save_and_resume_as_steps(tmp_path):
+    calls = []
+
+    def counted(state, batch):
+        calls.append(int(state.step))
+        return three_steps(state, batch)
+
+    options = {"step": counted, "steps_per_call": 3, "save_every": 6, "log_every": 3}
+    run(tmp_path / "cut", 12, batches=triples_of(), **options)
+    assert calls == [0, 3, 6, 9]
+    assert steps_in(tmp_path / "cut") == [6, 12]
+    assert [row["step"] for row in read_metrics(tmp_path / "cut")] == [3, 6, 9, 12]
+    longer = run(tmp_path / "cut", 18, batches=triples_of(), **options)
+    assert calls == [0, 3, 6, 9, 12, 15]
+    whole = run(tmp_path / "whole", 18, batches=triples_of(), **options)
+    np.testing.assert_array_equal(longer.params["mean"], whole.params["mean"])
+
+
+def test_several_steps_a_call_end_where_single_steps_end(tmp_path):
+    batches, expected = triples_of(), new_state()
+    for batch in np.concatenate([next(batches), next(batches)]).reshape(6, 4):
+        expected, _ = step_of(expected, batch)
+    found = run(
+        tmp_path,
+        6,
+        step=three_steps,
+        batches=triples_of(),
+        steps_per_call=3,
+        save_every=3,
+        log_every=3,
+    )
+    np.testing.assert_allclose(
+        found.params["mean"], expected.params["mean"], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "odd", [{"num_steps": 10}, {"save_every": 4}, {"log_every": 2}, {"eval_every": 5}]
+)
+def test_numbers_of_steps_that_calls_do_not_divide_are_refused(tmp_path, odd):
+    numbers = {"num_steps": 12, "save_every": 6, "log_every": 3, **odd}
+    number = next(iter(odd.values()))
+    with pytest.raises(ValueError, match=rf"=3 does not divide \[{number}\].*Round"):
+        run(
+            tmp_path,
+            step=three_steps,
+            batches=triples_of(),
+            steps_per_call=3,
+            **numbers,
+        )

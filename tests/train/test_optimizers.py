@@ -132,9 +132,53 @@ def test_schedules_run_inside_jit_as_rates_of_groups():
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match=r"'adan'.*adam.*sgd"):
         optimizers.optimizer("adan", 1e-3)
-    with pytest.raises(ValueError, match=r"'linear'.*constant.*cosine"):
-        optimizers.schedule("linear", 1e-3)
+    with pytest.raises(ValueError, match=r"'staircase'.*constant.*cosine.*linear"):
+        optimizers.schedule("staircase", 1e-3)
     assert float(optimizers.schedule("constant", 0.5)(7)) == 0.5
     assert isinstance(
         optimizers.optimizer("sgd", 1e-3, momentum=0.9), optax.GradientTransformation
     )
+
+
+def test_linear_falls_in_a_straight_line_to_zero_and_stays():
+    rate = optimizers.schedule("linear", 2.0, steps=10)
+    rates = [float(rate(step)) for step in (0, 5, 10, 15)]
+    np.testing.assert_allclose(rates, [2.0, 1.0, 0.0, 0.0])
+
+
+def test_pull_adds_nothing_at_the_start_and_then_the_way_back_to_it():
+    tx = optimizers.pull_to_start([("head/.*", 0.5)])
+    state = tx.init(PARAMS)
+    at_start, state = tx.update(ONES, state, PARAMS)
+    jax.tree.map(np.testing.assert_array_equal, at_start, ONES)
+    moved = jax.tree.map(lambda x: x + 3.0, PARAMS)
+    pulled, _ = jax.jit(tx.update)(ONES, state, moved)
+    np.testing.assert_allclose(pulled["head"]["Dense_0"]["kernel"], 1 + 0.5 * 3)
+    np.testing.assert_array_equal(pulled["backbone"]["kernel"], 1.0)
+
+
+def test_descent_with_a_pull_converges_between_target_and_start():
+    # |p - 4|^2 / 2 + 3 |p - 0|^2 / 2 is least at 1.
+    tx = optax.chain(optimizers.pull_to_start([(".*", 3.0)]), optax.sgd(0.1))
+    params = {"p": jnp.zeros(())}
+    state = tx.init(params)
+    for _ in range(60):
+        updates, state = tx.update({"p": params["p"] - 4.0}, state, params)
+        params = optax.apply_updates(params, updates)
+    assert float(params["p"]) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_start_of_a_pull_survives_donated_parameters():
+    tx = optimizers.pull_to_start([(".*", 1.0)])
+    params = {"p": jnp.ones(3)}
+    state = tx.init(params)
+    jax.jit(lambda p: jax.tree.map(lambda x: x + 1, p), donate_argnums=0)(params)
+    np.testing.assert_array_equal(jax.tree.leaves(state)[0], 1.0)
+
+
+def test_a_pull_needs_params_and_patterns_that_name_some():
+    tx = optimizers.pull_to_start([("head/.*", 0.5)])
+    with pytest.raises(ValueError, match="needs params"):
+        tx.update(ONES, tx.init(PARAMS))
+    with pytest.raises(ValueError, match=r"'haed/.*'.*head/Dense_0/kernel"):
+        optimizers.pull_to_start([("haed/.*", 0.5)]).init(PARAMS)

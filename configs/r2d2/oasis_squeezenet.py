@@ -1,0 +1,22 @@
+"""R2-D2 on OASIS, beside BLG-PIAA: the inner loop is ridge regression, in closed form.
+
+The network and start of configs/ba_piaa/oasis_squeezenet.py; the generic weights, the
+warp and the ridge's strength are learned through the solution (Bertinetto et al., ICLR
+2019). A row of its own: BLG-PIAA adapts by gradient steps.
+
+    python scripts/train.py --config configs/r2d2/oasis_squeezenet.py --workdir runs/r2d2 \\
+        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+"""
+
+from configs.maml import oasis_squeezenet
+
+
+def get_config():
+    config = oasis_squeezenet.get_config()
+    config.method = "r2d2"
+    config.inner.second_order = False
+    config.inner.optimizer_options = {}
+    config.adapt.kind = "ridge"
+    config.adapt.strength = 1.2
+    config.adapt.learned = True
+    return config

@@ -1,0 +1,18 @@
+"""Ridge on residuals on OASIS: what a practitioner tries first, on the same features.
+
+The generic prior of configs/ba_piaa/oasis_squeezenet.py, and for each rater a ridge
+regression of what their scores leave over. Nothing is meta-learned.
+
+    python scripts/train.py --config configs/ridge/oasis_squeezenet.py --workdir runs/ridge \\
+        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+"""
+
+from configs.ba_piaa import oasis_squeezenet
+
+
+def get_config():
+    config = oasis_squeezenet.get_config()
+    config.method = "ridge"
+    config.adapt.kind = "ridge"
+    config.adapt.strength = 1.2
+    return config

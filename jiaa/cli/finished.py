@@ -1,0 +1,81 @@
+"""A finished run, ready to adapt to users and to score images or single pixels."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from jiaa.cli import build, run
+from jiaa.data import Dataset
+from jiaa.models import trunk
+from jiaa.types import Personalizer
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Finished:
+    """What a workdir has learned, on a dataset.
+
+    Attributes:
+      config: of the run.
+      problem: the prior, and the store that holds the images or their features.
+      personalizer: adapts the prior to a user, as the evaluation does.
+      content: differentiable; pixels in 0..255 [image height width 3] of the dataset's
+        size -> what the store would hold of them.
+    """
+
+    config: build.Config
+    problem: run.Problem
+    personalizer: Personalizer
+    content: Callable[[Array], Array]
+
+
+def open_run(
+    config: build.Config,
+    workdir: str | os.PathLike[str],
+    *,
+    dataset: Dataset,
+    image_ids: Int[np.ndarray, " image"],
+    progress: bool = True,
+) -> Finished:
+    """The run of `config` in `workdir`; features are computed for `image_ids` alone.
+
+    Raises:
+      FileNotFoundError: its training has not finished.
+    """
+    network = build.model(config)
+    learned = run.load(workdir)
+    problem = run._problem(
+        config, network, dataset, learned, image_ids=image_ids, progress=progress
+    )
+    loop = build.inner_loop(config, network, method=problem.method, view=problem.view)
+    width = problem.store.content.shape[-1]
+    return Finished(
+        config,
+        problem,
+        build.personalizer(config, loop, width=width),
+        _content(config, network, learned),
+    )
+
+
+def _content(config, network, learned: run.Learned) -> Callable[[Array], Array]:
+    if not config.trunk.frozen:
+        return lambda pixels: pixels
+    section = build.plain(config.trunk)
+    options = (
+        network,
+        build.trunk_views(config),
+        section["taps"],
+        section["five_crops"],
+        section["flip"],
+    )
+
+    def features(pixels: Array) -> Array:
+        blocks = trunk._batch(options, learned.variables, pixels)
+        joined = jnp.concatenate(blocks, axis=1)
+        fitted = learned.feature_map
+        return joined if fitted is None else fitted(joined)
+
+    return features

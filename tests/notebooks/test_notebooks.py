@@ -1,0 +1,81 @@
+"""Every notebook runs from nothing, in a kernel of this interpreter."""
+
+import os
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+every_notebook = pytest.mark.parametrize(
+    "path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS]
+)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def kernel(tmp_path):
+    # No folders to search: the kernel is this interpreter's own ipykernel, whatever
+    # "python3" may mean to a Jupyter that is installed elsewhere.
+    manager = KernelManager(
+        kernel_name="python3",
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+        connection_file=str(tmp_path / "kernel.json"),
+    )
+    yield manager
+    if manager.has_kernel:
+        manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
+
+
+def test_there_are_notebooks():
+    assert [path.stem for path in NOTEBOOKS] == ["meta_learning"]
+
+
+@every_notebook
+def test_a_stored_notebook_is_valid_and_holds_no_outputs(path):
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) >= (4, 5)
+    for cell in code_cells(notebook):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+
+
+@pytest.mark.slow
+@every_notebook
+def test_a_notebook_runs_from_nothing_without_errors_or_warnings(
+    path, tmp_path, kernel
+):
+    notebook = nbformat.read(path, as_version=4)
+    # Elsewhere than the repository, and with or without jiaa installed.
+    (cwd := tmp_path / "elsewhere").mkdir()
+    inherited = os.environ.get("PYTHONPATH", "")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), inherited))),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
+    }
+    client = NotebookClient(
+        notebook, km=kernel, timeout=300, resources={"metadata": {"path": str(cwd)}}
+    )
+    started = time.perf_counter()
+    client.execute(env=environment)  # raises the first error of a cell
+    print(f"{path.name}: {time.perf_counter() - started:.0f} s")
+
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    stderr = "".join(o.text for o in outputs if o.get("name") == "stderr")
+    assert "Warning" not in stderr, stderr
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert list(cwd.iterdir()) == []
