@@ -1,6 +1,6 @@
 """Measures a trained experiment on all test users, in one call.
 
-python scripts/evaluate.py --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
+python scripts/evaluate.py --config CONFIG.py --workdir runs/blg
 """
 
 from jiaa.cli.launch import launch

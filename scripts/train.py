@@ -1,6 +1,6 @@
 """Trains one experiment, or goes on where a killed run stopped.
 
-python scripts/train.py --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
+python scripts/train.py --config CONFIG.py --workdir runs/blg
 """
 
 from jiaa.cli.launch import launch

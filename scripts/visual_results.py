@@ -8,6 +8,8 @@ the user's score beside BA-PIAA's and BLG-PIAA's. visual_gradients.png: on photo
 that all named users rated, where BLG-PIAA's prior looks and where each user's model
 does. Models adapt to the ratings of one split of the evaluation. Images are spread
 evenly over the user's scores; how well they are predicted plays no part in the choice.
+The maps' images are new to the first user's model; another's may have learned from
+some, and the figure says of which.
 """
 
 import argparse
@@ -134,7 +136,8 @@ def draw_scores(
     scene: Scene, ba: Replay, blg: Replay, *, count: int, heading: str
 ) -> Figure:
     """The first figure: a user's scores and the methods' on query images."""
-    chosen = spread_over_scores(blg.user, blg.image_ids, count=count)
+    asked = blg.image_ids[blg.query]
+    chosen = spread_over_scores(blg.user[blg.query], asked, count=count)
     rows = np.searchsorted(blg.image_ids, chosen)
     return visual.visual_scores(
         np.asarray(scene.dataset.store.images)[chosen],
@@ -154,9 +157,9 @@ def draw_gradients(
     """The second figure: where BLG-PIAA's prior and the users' models look.
 
     Raises:
-      ValueError: the users have no query image in common.
+      ValueError: the users have no such image in common.
     """
-    run, high = scene.blg, scene.dataset.scale[1]
+    run = scene.blg
     first = next(iter(played.values()))
     common = shared_images(played)
     scores = first.user[np.searchsorted(first.image_ids, common)]
@@ -173,34 +176,39 @@ def draw_gradients(
         )
         return gradient_maps(scored, images, blur=blur)
 
-    captions = {
-        name: [
-            f"rated {one.user[row] * high:.0f}, model {one.scores[row] * high:.1f}"
-            for row in np.searchsorted(one.image_ids, chosen)
-        ]
-        for name, one in played.items()
-    }
+    high = scene.dataset.scale[1]
     return visual.visual_gradients(
         images,
         maps(run.personalizer.init(run.problem.prior)),
         adapted={name: maps(one.adapted) for name, one in played.items()},
-        captions=captions,
+        captions={name: captions(one, chosen, high) for name, one in played.items()},
         heading=heading,
     )
 
 
+def captions(one: Replay, image_ids: np.ndarray, high: float) -> list[str]:
+    """What the user and their model say of each image, in stars."""
+    lines = []
+    for row in np.searchsorted(one.image_ids, image_ids):
+        user, score = one.user[row] * high, one.scores[row] * high
+        known = "" if one.query[row] else " (learned from)"
+        lines.append(f"rated {user:.0f}{known}, model {score:.1f}")
+    return lines
+
+
 def shared_images(played: dict[str, Replay]) -> np.ndarray:
-    """Ids of the query images of all users.
+    """Ids of the first user's query images that all the others have rated too.
 
     Raises:
       ValueError: there is none.
     """
-    ids = [one.image_ids for one in played.values()]
+    first, *others = played.values()
+    ids = [first.image_ids[first.query], *(other.image_ids for other in others)]
     common = functools.reduce(np.intersect1d, ids)
     if not len(common):
         raise ValueError(
-            f"users {', '.join(played)} have no query image in common; name others, "
-            "one alone, or another --repeat"
+            f"users {', '.join(played)} have rated no image in common that is new to "
+            "the first; name others, one alone, or another --repeat"
         )
     return common
 
@@ -239,9 +247,9 @@ def draw(flags: argparse.Namespace) -> list[Path]:
         heading=f"{place}\n{label(scene.blg)}, {how}",
     )
     for run, one in ((scene.ba, ba), (scene.blg, played[first])):
-        error = np.sqrt(np.mean((one.scores - one.user) ** 2)) * scene.dataset.scale[1]
-        said = f"{len(one.user)} query images of {first}"
-        print(f"{label(run)}: RMSE {error:.2f} stars on {said}")
+        gap = (one.scores - one.user)[one.query] * scene.dataset.scale[1]
+        said = f"{len(gap)} query images of {first}"
+        print(f"{label(run)}: RMSE {np.sqrt(np.mean(gap**2)):.2f} stars on {said}")
     return [
         figures.save(scores, flags.out / "visual_scores.png"),
         figures.save(gradients, flags.out / "visual_gradients.png"),

@@ -5,10 +5,8 @@ SqueezeNet 1.1 with ImageNet weights is frozen; three blocks of its features, av
 over views, become a kernel machine (`models.feature_map`), whose linear head regresses
 the crowd's mean score in closed form and is then fine-tuned for each rater.
 
-    python scripts/train.py    --config configs/ba_piaa/oasis_squeezenet.py --workdir runs/ba \
-        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
-    python scripts/evaluate.py --config configs/ba_piaa/oasis_squeezenet.py --workdir runs/ba \
-        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/train.py    --config configs/ba_piaa/oasis_squeezenet.py --workdir runs/ba --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/evaluate.py --config configs/ba_piaa/oasis_squeezenet.py --workdir runs/ba --config.data.root=FOLDER --config.model.weights=FILE.safetensors
 """
 
 from configs import common

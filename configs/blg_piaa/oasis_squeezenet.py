@@ -4,10 +4,8 @@ The network of configs/ba_piaa/oasis_squeezenet.py. On the support level a rater
 move the head's fast weights; on the query level, from there, they move what all raters
 share: the warp through which the fast weights act, and the generic weights.
 
-    python scripts/train.py    --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg \
-        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
-    python scripts/evaluate.py --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg \
-        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/train.py    --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/evaluate.py --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg --config.data.root=FOLDER --config.model.weights=FILE.safetensors
 """
 
 from configs.ba_piaa import oasis_squeezenet

@@ -4,8 +4,7 @@ The network, start and adaptation of configs/ba_piaa/oasis_squeezenet.py; the gr
 the query loss passes through the ten inner steps (Finn et al., ICML 2017; Li et al.,
 Meta-SGD, 2017). A row of its own: BLG-PIAA is first order.
 
-    python scripts/train.py --config configs/maml/oasis_squeezenet.py --workdir runs/maml \\
-        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/train.py --config configs/maml/oasis_squeezenet.py --workdir runs/maml --config.data.root=FOLDER --config.model.weights=FILE.safetensors
 """
 
 from configs.ba_piaa import oasis_squeezenet

@@ -4,8 +4,7 @@ The network and start of configs/ba_piaa/oasis_squeezenet.py; the generic weight
 warp and the ridge's strength are learned through the solution (Bertinetto et al., ICLR
 2019). A row of its own: BLG-PIAA adapts by gradient steps.
 
-    python scripts/train.py --config configs/r2d2/oasis_squeezenet.py --workdir runs/r2d2 \\
-        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/train.py --config configs/r2d2/oasis_squeezenet.py --workdir runs/r2d2 --config.data.root=FOLDER --config.model.weights=FILE.safetensors
 """
 
 from configs.maml import oasis_squeezenet

@@ -3,8 +3,7 @@
 The generic prior of configs/ba_piaa/oasis_squeezenet.py, and for each rater a ridge
 regression of what their scores leave over. Nothing is meta-learned.
 
-    python scripts/train.py --config configs/ridge/oasis_squeezenet.py --workdir runs/ridge \\
-        --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/train.py --config configs/ridge/oasis_squeezenet.py --workdir runs/ridge --config.data.root=FOLDER --config.model.weights=FILE.safetensors
 """
 
 from configs.ba_piaa import oasis_squeezenet

@@ -67,10 +67,12 @@ def train(
     `workdir`. With them, the prior is that of the run `config.prior`, or is trained in
     `workdir`/generic first. Returns the path of what was learned.
     """
-    dataset = build.dataset(config)
-    network = build.model(config)
-    with Workdir(workdir, config=build.plain(config)) as opened:
+    with _opened(config, workdir) as opened:
         target = Path(workdir) / PRIOR_FILE
+        if target.is_file():
+            return target  # finished; another config would have been refused
+        dataset = build.dataset(config)
+        network = build.model(config)
         if not config.meta.steps:
             learned = _train_generic(config, network, dataset, opened, progress)
         else:
@@ -115,6 +117,12 @@ def evaluate(
     )
 
 
+def _opened(config: build.Config, folder: str | os.PathLike[str]) -> Workdir:
+    # Files may have moved since the run began; what is in them may not have changed.
+    paths = ("data.root", "data.cache_dir", "model.weights", "prior")
+    return Workdir(folder, config=build.plain(config), may_differ=paths)
+
+
 def save(learned: Learned, path: str | os.PathLike[str]) -> None:
     """Writes `path`, which `load` reads."""
     tree = dict(learned.variables)
@@ -154,7 +162,7 @@ def _prior_run(
     if not config.generic.steps:
         return _fresh(config, network, dataset, progress=progress)
     folder = Path(workdir) / "generic"
-    with Workdir(folder, config=build.plain(config)) as opened:
+    with _opened(config, folder) as opened:
         learned = _train_generic(config, network, dataset, opened, progress)
         save(learned, folder / PRIOR_FILE)
     return learned

@@ -7,30 +7,32 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jiaa.data import store as data_store
 from jiaa.data import tasks as data_tasks
-from jiaa.types import Episode, ImageStore, Personalizer, UserTasks
+from jiaa.types import Examples, ImageStore, Personalizer, UserTasks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Replay:
-    """A user's model after a split, and the query images, in the order of their ids.
+    """A user's model after a split, and the images they rated, in order of their ids.
 
     Attributes:
       adapted: what the personalizer learned; the measuring protocol never returns it.
-      image_ids: query images, as the task numbers them.
+      image_ids: the rated images, as the task numbers them.
+      query: which of them the model did not learn from.
       user: the user's unit scores of them.
       generic: the un-adapted prior's.
       scores: the adapted model's.
     """
 
     adapted: PyTree
-    image_ids: Int[np.ndarray, " query"]
-    user: Float[np.ndarray, " query"]
-    generic: Float[np.ndarray, " query"]
-    scores: Float[np.ndarray, " query"]
+    image_ids: Int[np.ndarray, " image"]
+    query: Bool[np.ndarray, " image"]
+    user: Float[np.ndarray, " image"]
+    generic: Float[np.ndarray, " image"]
+    scores: Float[np.ndarray, " image"]
 
 
 def replay(
@@ -66,7 +68,7 @@ def replay(
     compact, kept = data_store.compact(
         store, task.image_ids, mask=task.mask, pad_to=rows
     )
-    episode, adapted, generic, scores = _replay(
+    adapted, rated, generic, scores = _replay(
         prior,
         task,
         compact,
@@ -75,11 +77,12 @@ def replay(
         personalizer=personalizer,
         shots=shots,
     )
-    query = jax.tree.map(np.asarray, episode.query)
-    real = np.flatnonzero(query.mask)
-    order = real[np.argsort(query.image_ids[real])]
-    sides = (query.image_ids, query.scores, np.asarray(generic), np.asarray(scores))
-    return Replay(adapted, *(side[order] for side in sides))
+    ids, mask = np.asarray(rated.image_ids), np.asarray(rated.mask)
+    real = np.flatnonzero(mask)
+    order = real[np.argsort(ids[real])]
+    # The support comes first.
+    columns = (ids, np.arange(len(ids)) >= shots, rated.scores, generic, scores)
+    return Replay(adapted, *(np.asarray(column)[order] for column in columns))
 
 
 @functools.partial(jax.jit, static_argnames=("personalizer", "shots"))
@@ -92,15 +95,17 @@ def _replay(
     *,
     personalizer: Personalizer,
     shots: int,
-) -> tuple[Episode, PyTree, Float[Array, " query"], Float[Array, " query"]]:
+) -> tuple[PyTree, Examples, Float[Array, " image"], Float[Array, " image"]]:
+    """What was learned; all examples, support first; generic and adapted scores."""
     # The same two keys as in the protocol: one for the split, one for the method.
     sampled = data_tasks.sample_episode(
         task, shots=shots, key=jax.random.fold_in(key, 0)
     )
     episode = data_store.remap_episode(sampled, kept)
     adapted = personalizer.adapt(prior, episode, store, key=jax.random.fold_in(key, 1))
-    generic = personalizer.predict(
-        prior, personalizer.init(prior), episode.query, store
+    rated, here = (
+        jax.tree.map(lambda *x: jnp.concatenate(x), split.support, split.query)
+        for split in (sampled, episode)
     )
-    scores = personalizer.predict(prior, adapted, episode.query, store)
-    return sampled, adapted, generic, scores
+    generic = personalizer.predict(prior, personalizer.init(prior), here, store)
+    return adapted, rated, generic, personalizer.predict(prior, adapted, here, store)

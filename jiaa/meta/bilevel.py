@@ -107,7 +107,7 @@ class MAML:
             shared = {**prior, "params": params}
             adapted = self.learner.adapt(shared, episode, store, key=key)
             predicted = self.learner.predict(shared, adapted, episode.query, store)
-            mask = episode.query.mask
+            mask = jnp.asarray(episode.query.mask)
             scores = jnp.where(mask, episode.query.scores, 0.0)
             per_image = inner.loss_function(self.loss)(predicted, scores, mask)
             has_statistics = isinstance(adapted, dict) and "batch_stats" in adapted

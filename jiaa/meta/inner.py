@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import traverse_util
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jiaa import losses
@@ -175,7 +176,13 @@ class InnerLoop:
             return params
         chosen, _ = parts.partition(params, self.adapts)
         rates = self.optimizer.initial_rates(chosen)
-        log_rates = jax.tree.map(lambda rate: jnp.log(jnp.float32(rate)), rates)
+        # Without the gaps of what does not adapt: a file holds arrays alone.
+        log_rates = {
+            path: jnp.log(jnp.float32(rate))
+            for path, rate in traverse_util.flatten_dict(rates).items()
+            if rate is not None
+        }
+        log_rates = traverse_util.unflatten_dict(log_rates)
         return {**params, "inner": {"log_rates": log_rates}}
 
     def run(
@@ -256,7 +263,14 @@ class InnerLoop:
 
     def _rates(self, prior, chosen):
         if self.optimizer.learned:
-            return jax.tree.map(jnp.exp, prior["params"]["inner"]["log_rates"])
+            learned = prior["params"]["inner"]["log_rates"]
+            log_rates = traverse_util.flatten_dict(learned)
+            places = traverse_util.flatten_dict(chosen, keep_empty_nodes=True)
+            rates = {
+                path: jnp.exp(log_rates[path]) if path in log_rates else gap
+                for path, gap in places.items()
+            }
+            return traverse_util.unflatten_dict(rates)
         return self.optimizer.initial_rates(chosen)
 
     def _draw(self, mask, key):

@@ -91,6 +91,8 @@ def cached(
         digest.update(np.ascontiguousarray(leaf).tobytes())
     ids = settings.pop("image_ids", None)
     digest.update(b"all" if ids is None else np.unique(ids).astype("<i8").tobytes())
+    model = settings.pop("model")
+    settings["network"] = (model.backbone, model.tap)  # the head has no influence
     digest.update(repr(sorted(settings.items(), key=lambda item: item[0])).encode())
     path = Path(folder) / f"features_{digest.hexdigest()}.npz"
     with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):

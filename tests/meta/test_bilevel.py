@@ -267,9 +267,7 @@ def test_a_query_level_of_its_own_moves_its_parameters_from_where_support_led(
         steps=2,
         key=jax.random.fold_in(jax.random.key(0), 0),
     )
-    moved = jax.tree.map(
-        jnp.subtract, prior["params"]["head"], first["params"]["head"]
-    )
+    moved = jax.tree.map(jnp.subtract, prior["params"]["head"], first["params"]["head"])
     leaves_close(direction.gradient["head"], moved, 1e-6)
 
     def query_loss(rest):

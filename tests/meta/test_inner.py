@@ -11,6 +11,7 @@ import pytest
 from meta import tiny
 
 from jiaa.meta.inner import Calibration, InnerLoop, InnerOptimizer
+from jiaa.models.variables import load_variables, save_variables
 from jiaa.personalize import Finetune
 from jiaa.types import Episode, Examples
 
@@ -224,6 +225,24 @@ def test_learned_rates_start_at_the_given_ones_and_are_in_the_params(world, next
 
     gradient = jax.grad(after)(shared["params"])["inner"]["log_rates"]
     assert all(float(x) != 0 for x in jax.tree.leaves(gradient))
+
+
+def test_learned_rates_of_a_part_survive_a_file(world, next_key, tmp_path):
+    store, examples = world
+    fixed = InnerLoop(tiny.Line(), optimizer=SGD, adapts="head/kernel")
+    learned = dataclasses.replace(
+        fixed, optimizer=dataclasses.replace(SGD, learned=True)
+    )
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    prior = {**prior, "params": learned.learnable(prior["params"])}
+    save_variables(tmp_path / "prior.safetensors", prior)
+    read = {"batch_stats": {}, **load_variables(tmp_path / "prior.safetensors")}
+    one, other, plain = (
+        run(loop, start, examples, store, 2)[0]["params"]
+        for loop, start in ((learned, prior), (learned, read), (fixed, prior))
+    )
+    assert_trees_equal(one, other)
+    assert_trees_equal(one, plain, atol=1e-7)
 
 
 def test_remat_changes_no_number(world, next_key):

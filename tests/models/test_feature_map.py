@@ -81,9 +81,7 @@ def test_products_of_unseen_images_come_close_to_the_kernel_as_waves_grow(
 def test_products_of_an_unseen_and_a_training_image_need_no_waves(train, unseen):
     fitted = fit_feature_map(train, waves=32, **KERNEL)
     products = np.asarray(fitted(unseen)) @ np.asarray(fitted(train)).T
-    np.testing.assert_allclose(
-        products, exact_kernel(train, unseen, train), atol=2e-3
-    )
+    np.testing.assert_allclose(products, exact_kernel(train, unseen, train), atol=2e-3)
 
 
 def test_the_seed_decides_the_frequencies_and_nothing_else_does(train, unseen):

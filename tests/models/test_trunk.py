@@ -57,7 +57,8 @@ def compute(store, variables):
 
 def stages_of(variables, images, view=VIEW):
     return Small().apply(
-        {"params": variables["params"]["backbone"]}, view.predicting(jnp.asarray(images))
+        {"params": variables["params"]["backbone"]},
+        view.predicting(jnp.asarray(images)),
     )
 
 

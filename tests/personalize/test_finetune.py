@@ -3,10 +3,10 @@
 import jax
 import pytest
 from contracts import check_personalizer
+from meta import tiny
 
 from jiaa.meta.inner import InnerLoop, InnerOptimizer
 from jiaa.personalize import Finetune
-from meta import tiny
 
 ADAM = InnerOptimizer("adam", ((".*", 1e-2),))
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from contracts import check_personalizer
+from meta import tiny
 from sklearn.linear_model import Ridge as ScikitRidge
 
 from jiaa.meta import bilevel
 from jiaa.personalize import Ridge
-from meta import tiny
 
 
 class Scored(nn.Module):

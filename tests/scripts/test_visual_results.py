@@ -123,9 +123,9 @@ def test_both_methods_learn_from_the_same_split(scene):
     assert not np.allclose(ba.scores, blg.scores, atol=1e-4)
     figure = visual_results.draw_scores(scene, ba, blg, count=4, heading="synthetic")
     texts = [text.get_text() for text in figure.axes[1].texts]
-    worst = np.argmin(np.lexsort((ba.image_ids, ba.user)).argsort())
+    lowest = np.lexsort((ba.image_ids, ba.user, ~ba.query))[0]
     sides = (ba.user, ba.scores, blg.scores)
-    assert texts == [f"{side[worst] * 5:.1f}" for side in sides]
+    assert texts == [f"{side[lowest] * 5:.1f}" for side in sides]
 
 
 def test_users_go_by_name_or_number_and_by_default_by_what_they_share(scene):
@@ -155,14 +155,20 @@ def test_images_are_spread_over_the_user_s_scores():
     assert every.tolist() == [3, 11, 13, 2, 7, 5]
 
 
-def test_users_without_a_common_query_image_are_named():
-    played = {
-        name: Replay((), np.array(ids), *[np.zeros(len(ids))] * 3)
-        for name, ids in {"ann": [1, 3], "bob": [3, 4]}.items()
-    }
+def replay_of(ids, learned):
+    query = ~np.isin(ids, learned)
+    return Replay((), np.array(ids), query, *[np.full(len(ids), 0.6)] * 3)
+
+
+def test_maps_show_what_all_rated_and_is_new_to_the_first_user():
+    played = {"ann": replay_of([1, 3, 4], [1]), "bob": replay_of([1, 3, 5], [3])}
     assert visual_results.shared_images(played).tolist() == [3]
-    played["eve"] = Replay((), np.array([1]), *[np.zeros(1)] * 3)
-    with pytest.raises(ValueError, match="ann, bob, eve have no query image in common"):
+    lines = [
+        visual_results.captions(one, np.array([3]), 5.0) for one in played.values()
+    ]
+    assert lines == [["rated 3, model 3.0"], ["rated 3 (learned from), model 3.0"]]
+    played["eve"] = replay_of([1, 4], [])
+    with pytest.raises(ValueError, match="ann, bob, eve have rated no image in common"):
         visual_results.shared_images(played)
 
 

@@ -307,9 +307,7 @@ def test_several_steps_a_call_end_where_single_steps_end(tmp_path):
         save_every=3,
         log_every=3,
     )
-    np.testing.assert_allclose(
-        found.params["mean"], expected.params["mean"], rtol=1e-6
-    )
+    np.testing.assert_allclose(found.params["mean"], expected.params["mean"], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""From a config's fields to the values that stages take."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jiaa.cli import build
+from jiaa.meta.bilevel import BLG, MAML
+from jiaa.meta.inner import Calibration
+from jiaa.meta.sequential import SequentialStep
+from jiaa.models.views import FeatureView
+from jiaa.personalize import Finetune, Ridge
+
+OASIS, FLICKR = "blg_piaa/oasis_squeezenet", "blg_piaa/flickr_aes_resnet18"
+
+
+def loop_of(config):
+    view = FeatureView()
+    return build.inner_loop(config, build.model(config), method="score", view=view)
+
+
+def test_sections_become_hashable_values(small):
+    config = small(OASIS)
+    with config.unlocked():
+        config.trunk.sizes = [[8, 8], [16, 16]]  # as a JSON file gives them
+    plain = build.plain(config)
+    assert plain["trunk"]["sizes"] == ([8, 8], [16, 16])
+    assert type(plain["meta"]["query"]) is dict
+    hash(loop_of(config))
+
+
+def test_size_zero_keeps_the_stores_size_and_views_follow_the_sizes(small):
+    config = small(OASIS)
+    assert build.image_view(config).size is None
+    assert [view.size for view in build.trunk_views(config)] == [(40, 48), (36, 44)]
+    with config.unlocked():
+        config.trunk.sizes = ()
+        config.view.size = 16
+    assert [view.size for view in build.trunk_views(config)] == [16]
+
+
+def test_the_inner_loop_carries_every_field_of_its_section(small):
+    loop = loop_of(small(OASIS))
+    assert loop.loss == "centred"
+    assert loop.reduction == "sum"
+    assert loop.adapts == "head/fast"
+    assert isinstance(loop.calibrate, Calibration)
+    assert loop.optimizer.name == "sgd"
+    assert loop.optimizer.rates == ((".*", pytest.approx(0.05 / (1.6 / 7) ** 2)),)
+
+
+def test_the_query_level_differs_only_in_what_it_names(small):
+    config = small(OASIS)
+    outer = build.outer_update(config, loop_of(config), width=8)
+    assert isinstance(outer, BLG)
+    assert outer.loop == loop_of(config)
+    assert outer.query_loop.adapts == "head/(warp|slow)"
+    assert dict(outer.query_loop.optimizer.rates).keys() == {"head/warp", "head/slow"}
+    assert outer.query_loop.loss == outer.loop.loss
+    plain = small(FLICKR)
+    assert build.outer_update(plain, loop_of(plain), width=8).query_loop is None
+
+
+def test_modes_and_kinds_go_by_name(small):
+    config = small(FLICKR)
+    loop = loop_of(config)
+    with config.unlocked():
+        config.meta.mode = "sequential"
+        step = build.meta_step(config, loop, users=5, width=8)
+        assert isinstance(step, SequentialStep)
+        assert step.users_per_epoch == 5
+        config.meta.outer = "maml"
+        assert isinstance(build.outer_update(config, loop, width=8), MAML)
+        learner = build.personalizer(config, loop, width=8)
+        assert isinstance(learner, Finetune)
+        # The loop of test users may differ from that of training users.
+        assert learner.loop.dropout is False
+        assert loop.dropout is True
+        config.adapt = {"kind": "ridge", "strength": 2.0}
+        assert isinstance(build.personalizer(config, loop, width=8), Ridge)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("meta.mode", "paralel", r"'paralel'.*'parallel' or 'sequential'"),
+        ("meta.outer", "reptile", r"'reptile'.*'blg', 'maml'"),
+        ("adapt.kind", "svr", r"'svr'.*'finetune' or 'ridge'"),
+        ("meta.optimizer", "lion", r"'lion'.*known"),
+        ("meta.schedule", "stairs", r"'stairs'.*known"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_known_ones(small, path, value, expected):
+    config = small(FLICKR, **{path: value})
+    loop = loop_of(config)
+    with pytest.raises(ValueError, match=expected):
+        build.meta_step(config, loop, users=5, width=8)
+        build.personalizer(config, loop, width=8)
+
+
+def test_rate_zero_freezes_and_schedules_end_with_the_steps(small):
+    changes = {
+        "meta.optimizer": "sgd",
+        "meta.rates": (("backbone/.*", 0.0), (".*", 0.5)),
+        "meta.schedule": "linear",
+    }
+    section = small(FLICKR, **changes).meta
+    params = {"backbone": {"w": jnp.ones(2)}, "head": {"w": jnp.ones(2)}}
+    tx = build.optimizer(section, num_steps=4)
+    state = tx.init(params)
+    moved = []
+    for _ in range(5):
+        updates, state = tx.update(jax.tree.map(jnp.ones_like, params), state, params)
+        np.testing.assert_array_equal(updates["backbone"]["w"], 0)
+        moved.append(float(updates["head"]["w"][0]))
+    np.testing.assert_allclose(moved, [-0.5, -0.375, -0.25, -0.125, 0], atol=1e-6)
+
+
+def test_schedules_by_epoch_take_the_sections_epoch(small):
+    changes = {
+        "meta.schedule": "compounding_epochs",
+        "meta.steps_per_epoch": 2,
+        "meta.rates": ((".*", 1.0),),
+    }
+    tx = build.optimizer(small(FLICKR, **changes).meta, num_steps=8)
+    params = {"w": jnp.zeros(())}
+    state = tx.init(params)
+    for expected in (1.0, 1.0, 0.9, 0.9):
+        updates, state = tx.update({"w": jnp.ones(())}, state, params)
+        params = optax.apply_updates(params, updates)
+        assert float(updates["w"]) == pytest.approx(-expected)
+
+
+def test_variables_of_head_and_whole_network_have_the_same_names(small):
+    config = small(FLICKR)
+    network = build.model(config)
+    whole = build.initial_variables(config, network, key=jax.random.key(0))
+    head = build.head_variables(network, width=8, key=jax.random.key(1))
+    for collection in ("params", "batch_stats"):
+        one, other = whole[collection]["head"], head[collection]["head"]
+        assert jax.tree.map(jnp.shape, one) == jax.tree.map(jnp.shape, other)
+    assert set(head["params"]) == {"head"}

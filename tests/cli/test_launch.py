@@ -1,0 +1,113 @@
+"""The scripts as their users run them: killed in mid-training, and given wrong paths."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import experiments
+import pytest
+
+STEPS = 1200
+CONFIG = """
+import experiments
+from configs.blg_piaa import oasis_squeezenet
+
+
+def get_config():
+    config = experiments.shrink(oasis_squeezenet.get_config(), {world!r})
+    with config.unlocked():
+        config.meta.iterations_per_dispatch = 4
+        config.meta.save_every = 40
+        config.meta.log_every = 4
+        config.trunk.sizes = ((40, 48),)
+        config.trunk.five_crops = 0
+    return config
+"""
+
+
+@pytest.fixture
+def config_file(tiny_world, tmp_path):
+    file = tmp_path / "small.py"
+    file.write_text(CONFIG.format(world=str(tiny_world)))
+    return file
+
+
+def start(config_file, workdir: Path, *flags: str, script="train.py"):
+    """The script in a process session of its own, with its output in WORKDIR.out."""
+    path = os.pathsep.join(map(str, (experiments.ROOT, experiments.ROOT / "tests")))
+    with workdir.with_suffix(".out").open("w") as output:
+        return subprocess.Popen(
+            [
+                sys.executable,
+                experiments.ROOT / "scripts" / script,
+                f"--config={config_file}",
+                f"--workdir={workdir}",
+                *flags,
+            ],
+            env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def newest(workdir: Path) -> int:
+    folders = workdir.glob("checkpoints/*")
+    return max((int(f.name) for f in folders if f.name.isdigit()), default=0)
+
+
+def finish(process, workdir: Path) -> bytes:
+    assert process.wait(timeout=300) == 0, workdir.with_suffix(".out").read_text()
+    return (workdir / "prior.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(
+    config_file, tmp_path
+):
+    flags = (f"--config.meta.steps={STEPS}",)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    undisturbed = start(config_file, whole, *flags)
+    process = start(config_file, killed, *flags)
+    deadline = time.monotonic() + 200
+    while not newest(killed):
+        assert process.poll() is None, killed.with_suffix(".out").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert newest(killed) < STEPS, "the run ended before it was killed"
+    assert not (killed / "prior.safetensors").exists()
+    resumed = finish(start(config_file, killed, *flags), killed)
+    assert resumed == finish(undisturbed, whole)
+    metrics = [(x / "metrics.jsonl").read_bytes() for x in (whole, killed)]
+    assert metrics[0] == metrics[1]
+
+
+@pytest.mark.parametrize(
+    ("flag", "script", "expected"),
+    [
+        ("--config.data.root=NOWHERE", "train.py", "NOWHERE: no such folder"),
+        ("--config.prior=NOWHERE", "train.py", "NOWHERE/prior.safetensors does not"),
+        ("--config.seed=1", "evaluate.py", "scripts/train.py"),
+    ],
+)
+def test_a_wrong_path_is_a_short_error_without_a_traceback(
+    config_file, tmp_path, flag, script, expected
+):
+    workdir = tmp_path / "run"
+    assert start(config_file, workdir, flag, script=script).wait(timeout=120) == 1
+    output = workdir.with_suffix(".out").read_text()
+    assert expected in output
+    assert "Traceback" not in output
+
+
+def test_a_misspelt_flag_is_refused_before_anything_runs(config_file, tmp_path):
+    workdir = tmp_path / "run"
+    process = start(config_file, workdir, "--config.meta.stepz=3")
+    assert process.wait(timeout=120) != 0
+    assert "stepz" in workdir.with_suffix(".out").read_text()
+    assert not workdir.exists()

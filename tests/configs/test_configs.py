@@ -1,0 +1,79 @@
+"""Every shipped experiment: its record, its fields, and one step of all it does."""
+
+import json
+import re
+import shutil
+
+import experiments
+import pytest
+from ml_collections import ConfigDict
+
+from configs import common
+from jiaa.cli import build, run
+
+NAMES = experiments.names()
+ALL = [(name, variant) for name in NAMES for variant in experiments.variants(name)]
+DATASETS = {"flickr_aes": "FLICKR-AES", "oasis": "OASIS", "synthetic": "synthetic"}
+SLOW = [x for x in NAMES if "inception" in x or "alexnet" in x]
+
+
+def test_the_experiments_are_found():
+    assert {"ba_piaa/oasis_squeezenet", "blg_piaa/flickr_aes_resnet18"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_names_its_data_and_its_command(name):
+    record = experiments.module_of(name).__doc__
+    assert DATASETS[experiments.load(name).dataset] in record
+    named = re.findall(r"[\w/]+\.py", record)
+    folder = experiments.ROOT / "configs" / name.split("/")[0]
+    files = [
+        path
+        for file in named
+        for path in (folder / file, experiments.ROOT / file, folder.parent / file)
+        if path.exists()
+    ]
+    # A variant may point to its sibling's commands.
+    texts = [record, *(path.read_text() for path in files if path.parent == folder)]
+    assert any("python scripts/" in text for text in texts)
+    for file in named:
+        assert list(experiments.ROOT.glob(f"**/{file}")), f"{file} does not exist"
+    for command in re.findall(r"--config (configs/[\w/]+\.py)", record):
+        assert (experiments.ROOT / command).exists()
+
+
+@pytest.mark.parametrize(("name", "variant"), ALL)
+def test_a_config_has_the_documented_fields_and_survives_json(name, variant):
+    config = experiments.load(name, variant).lock()
+    plain = build.plain(config)
+    read = json.loads(json.dumps(plain))
+    assert json.loads(json.dumps(build.plain(ConfigDict(read)))) == read
+    known = common.base()
+    assert set(config) == set(known)
+    free = ("data", "adapt")  # options of loaders and personalizers
+    for section in known:
+        if isinstance(known[section], ConfigDict) and section not in free:
+            assert set(config[section]) == set(known[section]), section
+    method, _, dataset = name.partition("/")
+    assert (config.method, dataset.startswith(config.dataset)) == (method, True)
+    with pytest.raises(AttributeError):
+        config.stepz = 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(x, marks=pytest.mark.slow) if x in SLOW else x for x in NAMES],
+)
+def test_a_config_trains_and_evaluates(name, tiny_world, tmp_path):
+    config = experiments.shrink(experiments.load(name), tiny_world)
+    workdir = tmp_path / "run"
+    assert run.train(config, workdir, progress=False).stat().st_size > 0
+    summary = json.loads(run.evaluate(config, workdir, progress=False).read_text())
+    assert (summary["method"], summary["dataset"]) == (config.method, config.dataset)
+    rows = summary["results"]
+    assert {row["shots"] for row in rows} == {2}
+    assert all(row["repeats"] == 2 for row in rows)
+    steps = config.meta.steps
+    rows = (workdir / "metrics.jsonl").read_text().splitlines() if steps else []
+    assert len(rows) == steps
+    shutil.rmtree(workdir)  # AlexNet's checkpoints are large

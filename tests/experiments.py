@@ -1,0 +1,129 @@
+"""Shipped experiments made small: the same methods on fewer of everything."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from jiaa.data import synthetic
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAIN_IMAGES = 24
+SIZES = {
+    "train_users": 5,
+    "test_users": 2,
+    "train_images": TRAIN_IMAGES,
+    "raters_per_image": 3,
+    "test_ratings": (7, 8),
+}
+# Pixels stored and shown: little more than each architecture's least.
+PIXELS = {"alexnet": (72, 64), "inception_v3": (80, 76)}
+
+
+def names() -> list[str]:
+    """Every experiment, as "method/dataset_backbone"."""
+    files = sorted((ROOT / "configs").glob("*/*.py"))
+    return [f"{x.parent.name}/{x.stem}" for x in files if not x.stem.startswith("_")]
+
+
+def module_of(name):
+    """The module of an experiment."""
+    return importlib.import_module("configs." + name.replace("/", "."))
+
+
+def variants(name):
+    """What may follow the colon in --config; only None where there is no choice."""
+    if not inspect.signature(module_of(name).get_config).parameters:
+        return [None]
+    return list(module_of("ba_piaa/synthetic_table2").BACKBONES)
+
+
+def load(name, variant=None):
+    """The experiment's config, as `--config` makes it."""
+    get_config = module_of(name).get_config
+    return get_config() if variant is None else get_config(variant)
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory):
+    """A folder dataset of 80 px images, with users held out by images.csv."""
+    sizes = {**SIZES, "gold_images": 0}
+    view = synthetic.flickr_aes_view(seed=0, image_size=80, workers=1, **sizes)
+    return synthetic.write_folder(view, tmp_path_factory.mktemp("world") / "folder")
+
+
+def shrink(config, world):
+    """`config` on the folder `world`, or the embedded world as small; changed in place.
+
+    Two users a step, four ratings to learn from and three to be measured on, one or two
+    steps, narrow layers. What makes the method itself stays.
+    """
+    with config.unlocked():
+        _shrink_data(config, world)
+        _shrink_model(config)
+        _shrink_trunk(config)
+        config.update_from_flattened_dict(
+            {
+                "generic.steps": min(config.generic.steps, 1),
+                "generic.batch_size": 4,
+                "inner.batch_size": None,
+                "meta.steps": 2 * bool(config.meta.steps),
+                "meta.users_per_step": 2,
+                "meta.inner_steps": 1,
+                "meta.iterations_per_dispatch": 1,
+                "meta.sampling": {"support": 4, "query": 3, "fraction": 0.6},
+                "meta.save_every": 2,
+                "meta.log_every": 1,
+                "evaluate.shots": (2,),
+                "evaluate.repeats": 2,
+            }
+        )
+        if "steps" in config.adapt:
+            config.adapt.steps = 2
+    return config.lock()
+
+
+def _shrink_data(config, world):
+    config.data.cache_dir = ""
+    stored, shown = PIXELS.get(config.model.backbone, (40, 32))
+    if not isinstance(config.data.image_size, int):
+        stored, shown = (40, 48), 32
+    config.data.image_size = stored
+    config.view.size = shown if config.view.size else 0
+    if config.data.name.startswith("synthetic"):
+        for name, size in SIZES.items():
+            config.data[name] = size
+        return
+    if config.data.name == "flickr_aes":
+        config.data.name = "folder"  # the format differs, not what is learned
+    config.data.root = str(world)
+    config.data.scale = (1, 5)
+    config.data.progress = False
+
+
+def _shrink_model(config):
+    config.model.weights = ""
+    options = {"num_classes": 8, "convolution": "library"}
+    if config.model.backbone == "resnet18":
+        options["width"] = 4
+    config.model.backbone_options = options
+    if config.model.head == "warped":
+        config.model.head_options.shared = TRAIN_IMAGES
+    else:
+        config.model.head_options = {
+            "hidden": (8, 4)[: 1 + (config.model.head != "pooled")]
+        }
+    if config.model.backbone == "alexnet" and not config.trunk.frozen:
+        # 54 million weights that have no narrower form take no part in learning.
+        config.generic.rates = (("backbone/dense.*", 0.0), *config.generic.rates)
+        config.inner.adapts = "(backbone/conv.|head)/.*"
+
+
+def _shrink_trunk(config):
+    if config.trunk.sizes:
+        config.trunk.sizes = ((40, 48), (36, 44))
+    if config.trunk.five_crops:
+        config.trunk.five_crops = 32
+    if config.trunk.map == "kernel":
+        config.trunk.map_options.waves = 16
