@@ -9,6 +9,17 @@ had too few steps to be compared with each other.
     python scripts/table2.py --dataset synthetic --runs runs/table2
     python scripts/train.py --config configs/ba_piaa/synthetic_table2.py:alexnet \
         --workdir runs/ba_alexnet
+
+Measured on 2026-11-22, seed 0, 37 users x 10 repeats (SROCC, 10 and 100 ratings):
+
+    AlexNet       0.303 +- 0.002   0.308 +- 0.021
+    ResNet18      0.412 +- 0.004   0.417 +- 0.023
+    Inception-v3  0.222 +- 0.006   0.233 +- 0.036
+
+The generic figures are within 0.006 of these: at the inner rate of 1e-4, chosen with
+ResNet18 on the world of seed 1 (1e-3 gave +0.009 with 100 ratings there but -0.048 with
+10), adaptation changes little. All six experiments took 12 minutes of CPU time, 24 of
+wall time on two cores that other programs used as well.
 """
 
 from configs import common

@@ -47,7 +47,7 @@ def open_run(
     """
     network = build.model(config)
     learned = run.load(workdir)
-    problem = run._problem(
+    problem = run.make_problem(
         config, network, dataset, learned, image_ids=image_ids, progress=progress
     )
     loop = build.inner_loop(config, network, method=problem.method, view=problem.view)
@@ -73,7 +73,7 @@ def _content(config, network, learned: run.Learned) -> Callable[[Array], Array]:
     )
 
     def features(pixels: Array) -> Array:
-        blocks = trunk._batch(options, learned.variables, pixels)
+        blocks = trunk.batch_features(options, learned.variables, pixels)
         joined = jnp.concatenate(blocks, axis=1)
         fitted = learned.feature_map
         return joined if fitted is None else fitted(joined)

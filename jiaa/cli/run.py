@@ -93,7 +93,7 @@ def evaluate(
     tasks = dataset.split("test")
     network = build.model(config)
     ids = np.unique(np.asarray(tasks.image_ids)[np.asarray(tasks.mask)])
-    problem = _problem(
+    problem = make_problem(
         config, network, dataset, load(workdir), image_ids=ids, progress=progress
     )
     loop = build.inner_loop(config, network, method=problem.method, view=problem.view)
@@ -219,7 +219,7 @@ def _trunk_features(config, network, dataset, whole, *, image_ids, progress):
     return trunk.cached(compute, folder) if folder else compute()
 
 
-def _problem(
+def make_problem(
     config: build.Config,
     network: Aesthetic,
     dataset: Dataset,
@@ -261,7 +261,7 @@ def _train_generic(
     here = config.copy_and_resolve_references()
     with here.unlocked():
         here.trunk.frozen = section.trains != "all"
-    problem = _problem(
+    problem = make_problem(
         here, network, dataset, learned, image_ids=ids, progress=progress
     )
     if section.trains == "ridge":
@@ -292,7 +292,7 @@ def _train_generic(
     if section.trains != "all" or not section.refit:
         return learned
     learned = _mapped(config, network, dataset, learned.variables, progress=progress)
-    problem = _problem(
+    problem = make_problem(
         config, network, dataset, learned, image_ids=ids, progress=progress
     )
     return _solve_generic(config, dataset, learned, problem)
@@ -334,7 +334,7 @@ def _meta_train(
     """BLG-PIAA (or another outer update) over the training users."""
     section = config.meta
     tasks = dataset.split("train")
-    problem = _problem(
+    problem = make_problem(
         config,
         network,
         dataset,

@@ -149,7 +149,7 @@ def center_view(
 
 
 def five_views(
-    images: UInt8[Array | np.ndarray, "image height width 3"], *, size: int
+    images: Num[Array | np.ndarray, "image height width 3"], *, size: int
 ) -> UInt8[Array, "image 5 {size} {size} 3"]:
     """The four corner crops and the central one, over which PAM averages scores."""
     _require_room(images.shape[1:3], size)
@@ -163,7 +163,7 @@ def five_views(
 
 
 def evaluation_view(
-    images: UInt8[Array | np.ndarray, "image height width 3"], *, size: Size
+    images: Num[Array | np.ndarray, "image height width 3"], *, size: Size
 ) -> Float[Array, "image new_height new_width 3"]:
     """Each whole image resized to `size`, values 0..255, not rounded."""
     pixels = jnp.asarray(images).astype(jnp.float32)

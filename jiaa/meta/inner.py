@@ -264,7 +264,7 @@ class InnerLoop:
     def _rates(self, prior, chosen):
         if self.optimizer.learned:
             learned = prior["params"]["inner"]["log_rates"]
-            log_rates = traverse_util.flatten_dict(learned)
+            log_rates: dict[tuple, Any] = dict(traverse_util.flatten_dict(learned))
             places = traverse_util.flatten_dict(chosen, keep_empty_nodes=True)
             rates = {
                 path: jnp.exp(log_rates[path]) if path in log_rates else gap

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree, UInt8
+from jaxtyping import Array, Float, Int, Num, PyTree
 from tqdm import tqdm
 
 from jiaa.data import images as data_images
@@ -69,7 +69,7 @@ def trunk_features(
         # A short last batch repeats its last image, so that one program serves all.
         full = np.pad(rows, (0, batch_size - len(rows)), mode="edge")
         images = jnp.asarray(store.content[full])
-        blocks = [np.asarray(x) for x in _batch(options, variables, images)]
+        blocks = [np.asarray(x) for x in batch_features(options, variables, images)]
         widths = tuple(block.shape[1] for block in blocks)
         if not len(result):
             result = np.zeros((len(store), sum(widths)), np.float32)
@@ -107,8 +107,8 @@ def cached(
 _NO_INFLUENCE = ("variables", "batch_size", "progress")
 
 
-def _batch(
-    options: tuple, variables: PyTree, images: UInt8[Array, "image height width 3"]
+def batch_features(
+    options: tuple, variables: PyTree, images: Num[Array, "image height width 3"]
 ) -> list[Float[Array, "image block"]]:
     """One batch's blocks: their mean over views, crops and mirror images."""
     model, views, taps, five_crops, flip = options

@@ -38,7 +38,7 @@ def glance(monkeypatch):
 
 @pytest.fixture
 def small(glance, tiny_world):
-    """A function name -> that experiment on the tiny folder, with the quick backbone."""
+    """Experiment by name -> its config on the tiny folder, with the quick backbone."""
 
     def make(name, **changes):
         config = experiments.load(name)

@@ -78,7 +78,7 @@ def test_modes_and_kinds_go_by_name(small):
         # The loop of test users may differ from that of training users.
         assert learner.loop.dropout is False
         assert loop.dropout is True
-        config.adapt = {"kind": "ridge", "strength": 2.0}
+        config.adapt.kind = "ridge"
         assert isinstance(build.personalizer(config, loop, width=8), Ridge)
 
 
@@ -95,9 +95,13 @@ def test_modes_and_kinds_go_by_name(small):
 def test_unknown_names_are_answered_with_the_known_ones(small, path, value, expected):
     config = small(FLICKR, **{path: value})
     loop = loop_of(config)
-    with pytest.raises(ValueError, match=expected):
+
+    def make():
         build.meta_step(config, loop, users=5, width=8)
         build.personalizer(config, loop, width=8)
+
+    with pytest.raises(ValueError, match=expected):
+        make()
 
 
 def test_rate_zero_freezes_and_schedules_end_with_the_steps(small):

@@ -1,4 +1,4 @@
-"""The scripts as their users run them: killed in mid-training, and given wrong paths."""
+"""The scripts as their users run them: killed midway, and given wrong paths."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from configs.blg_piaa import oasis_squeezenet
 def get_config():
     config = experiments.shrink(oasis_squeezenet.get_config(), {world!r})
     with config.unlocked():
-        config.meta.iterations_per_dispatch = 4
+        config.meta.iterations_per_dispatch = 2
         config.meta.save_every = 40
         config.meta.log_every = 4
         config.trunk.sizes = ((40, 48),)
@@ -35,8 +35,23 @@ def config_file(tiny_world, tmp_path):
     return file
 
 
-def start(config_file, workdir: Path, *flags: str, script="train.py"):
-    """The script in a process session of its own, with its output in WORKDIR.out."""
+@pytest.fixture
+def start(config_file):
+    """Starts a script in a process session of its own, with its output in WORKDIR.out."""
+    running = []
+
+    def start_one(workdir: Path, *flags: str, script="train.py"):
+        running.append(_process(config_file, workdir, *flags, script=script))
+        return running[-1]
+
+    yield start_one
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _process(config_file, workdir: Path, *flags: str, script: str):
     path = os.pathsep.join(map(str, (experiments.ROOT, experiments.ROOT / "tests")))
     with workdir.with_suffix(".out").open("w") as output:
         return subprocess.Popen(
@@ -65,13 +80,11 @@ def finish(process, workdir: Path) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(
-    config_file, tmp_path
-):
+def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(start, tmp_path):
     flags = (f"--config.meta.steps={STEPS}",)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    undisturbed = start(config_file, whole, *flags)
-    process = start(config_file, killed, *flags)
+    undisturbed = start(whole, *flags)
+    process = start(killed, *flags)
     deadline = time.monotonic() + 200
     while not newest(killed):
         assert process.poll() is None, killed.with_suffix(".out").read_text()
@@ -81,7 +94,7 @@ def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(
     process.wait()
     assert newest(killed) < STEPS, "the run ended before it was killed"
     assert not (killed / "prior.safetensors").exists()
-    resumed = finish(start(config_file, killed, *flags), killed)
+    resumed = finish(start(killed, *flags), killed)
     assert resumed == finish(undisturbed, whole)
     metrics = [(x / "metrics.jsonl").read_bytes() for x in (whole, killed)]
     assert metrics[0] == metrics[1]
@@ -96,18 +109,18 @@ def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(
     ],
 )
 def test_a_wrong_path_is_a_short_error_without_a_traceback(
-    config_file, tmp_path, flag, script, expected
+    start, tmp_path, flag, script, expected
 ):
     workdir = tmp_path / "run"
-    assert start(config_file, workdir, flag, script=script).wait(timeout=120) == 1
+    assert start(workdir, flag, script=script).wait(timeout=120) == 1
     output = workdir.with_suffix(".out").read_text()
     assert expected in output
     assert "Traceback" not in output
 
 
-def test_a_misspelt_flag_is_refused_before_anything_runs(config_file, tmp_path):
+def test_a_misspelt_flag_is_refused_before_anything_runs(start, tmp_path):
     workdir = tmp_path / "run"
-    process = start(config_file, workdir, "--config.meta.stepz=3")
+    process = start(workdir, "--config.meta.stepz=3")
     assert process.wait(timeout=120) != 0
     assert "stepz" in workdir.with_suffix(".out").read_text()
     assert not workdir.exists()

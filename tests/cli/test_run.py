@@ -19,6 +19,11 @@ def train(config, workdir):
     return run.train(config, workdir, progress=False)
 
 
+def _train_and_evaluate(config, workdir):
+    train(config, workdir)
+    run.evaluate(config, workdir, progress=False)
+
+
 def no_more_steps(monkeypatch):
     """Any training step from here on fails."""
 
@@ -152,8 +157,7 @@ def test_a_misspelt_option_stops_at_its_constructor(small, tmp_path, change, nam
                 section = section[name]
             section[last] = value
     with pytest.raises(TypeError, match=named):
-        train(config, tmp_path)
-        run.evaluate(config, tmp_path, progress=False)
+        _train_and_evaluate(config, tmp_path)
 
 
 def test_a_misspelt_field_cannot_be_set(small):

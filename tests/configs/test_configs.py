@@ -50,7 +50,7 @@ def test_a_config_has_the_documented_fields_and_survives_json(name, variant):
     assert json.loads(json.dumps(build.plain(ConfigDict(read)))) == read
     known = common.base()
     assert set(config) == set(known)
-    free = ("data", "adapt")  # options of loaders and personalizers
+    free = ("data",)  # options of its loader
     for section in known:
         if isinstance(known[section], ConfigDict) and section not in free:
             assert set(config[section]) == set(known[section]), section

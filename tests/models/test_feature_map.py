@@ -1,4 +1,4 @@
-"""Maps between trunk and head: what they promise of training images and of unseen ones."""
+"""Maps between trunk and head: their promises for training and for unseen images."""
 
 import jax
 import jax.numpy as jnp

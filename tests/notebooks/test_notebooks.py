@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import KernelManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
@@ -22,19 +22,13 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.fixture
-def kernel(tmp_path):
-    # No folders to search: the kernel is this interpreter's own ipykernel, whatever
-    # "python3" may mean to a Jupyter that is installed elsewhere.
-    manager = KernelManager(
-        kernel_name="python3",
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-        connection_file=str(tmp_path / "kernel.json"),
-    )
-    yield manager
-    if manager.has_kernel:
-        manager.shutdown_kernel(now=True)
-    manager.cleanup_resources()
+class OwnKernel(AsyncKernelManager):
+    """A kernel of this interpreter, whatever "python3" means to other Jupyters here."""
+
+    def __init__(self, **options):
+        # With no folders to search, "python3" is this interpreter's ipykernel.
+        own = KernelSpecManager(kernel_dirs=[])
+        super().__init__(kernel_spec_manager=own, **options)
 
 
 def test_there_are_notebooks():
@@ -53,9 +47,7 @@ def test_a_stored_notebook_is_valid_and_holds_no_outputs(path):
 
 @pytest.mark.slow
 @every_notebook
-def test_a_notebook_runs_from_nothing_without_errors_or_warnings(
-    path, tmp_path, kernel
-):
+def test_a_notebook_runs_from_nothing_without_errors_or_warnings(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     # Elsewhere than the repository, and with or without jiaa installed.
     (cwd := tmp_path / "elsewhere").mkdir()
@@ -67,7 +59,11 @@ def test_a_notebook_runs_from_nothing_without_errors_or_warnings(
         "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
     }
     client = NotebookClient(
-        notebook, km=kernel, timeout=300, resources={"metadata": {"path": str(cwd)}}
+        notebook,
+        kernel_name="python3",
+        kernel_manager_class=OwnKernel,
+        timeout=300,
+        resources={"metadata": {"path": str(cwd)}},
     )
     started = time.perf_counter()
     client.execute(env=environment)  # raises the first error of a cell
