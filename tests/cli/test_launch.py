@@ -37,7 +37,7 @@ def config_file(tiny_world, tmp_path):
 
 @pytest.fixture
 def start(config_file):
-    """Starts a script in a process session of its own, with its output in WORKDIR.out."""
+    """Starts a script in a process session of its own; its output is in WORKDIR.out."""
     running = []
 
     def start_one(workdir: Path, *flags: str, script="train.py"):
