@@ -108,7 +108,7 @@ def base() -> ConfigDict:
             "query": {},  # what the second level's inner loop has for itself
             "schedule": "constant",  # constant | linear | cosine | by epoch
             "steps_per_epoch": 41,
-            "sampling": {"support": 80, "query": 20, "fraction": 0.8},
+            "sampling": {"support": 80, "query": 20, "fraction": 0.8, "under": 110},
             "keep": "prior",  # prior | last_user (what the released program saves)
             "iterations_per_dispatch": 1,
             "strategy": "map",  # how the users run: vmap | map | unroll

@@ -68,6 +68,11 @@ def earth_mover_distance(
     `energy_distance / sqrt(2 bins)`, on the grid of bin numbers. Each row sums to 1.
     """
     del mask
+    if predicted.ndim != 2:
+        raise ValueError(
+            f"EMD compares distributions, one row an image; got {predicted.shape}."
+            " A head with one score an image needs another loss, such as 'mse'"
+        )
     gap = jnp.abs(jnp.cumsum(predicted - target, axis=-1))
     mean = jnp.mean(gap**order, axis=-1)
     # The derivative of a root at 0 is infinite: a perfect prediction must not give NaN.

@@ -15,7 +15,6 @@ all. Network, images, rates and adaptation to test users are BA-PIAA's.
 This is the algorithm. The released program, step for step, is the same config with
 
     --config.meta.mode=sequential --config.meta.keep=last_user
-    --config.inner.batch_norm=carry
 
 Expected SROCC: 0.561 +- 0.005 with 10 ratings, 0.669 +- 0.013 with 100. Never run here:
 FLICKR-AES images are not available; so device and time are unknown.
@@ -32,6 +31,8 @@ def from_ba(config):
     """The BLG-PIAA experiment with the network and images of a BA-PIAA one."""
     config.method = "blg_piaa"
     config.generic.steps = 0
+    # Nothing else would teach the new head's BatchNorm its statistics.
+    config.inner.batch_norm = "carry"
     config.meta.steps = 50 * 43
     config.meta.steps_per_epoch = 43
     return config

@@ -22,6 +22,45 @@ from jiaa.types import Personalizer
 Config = Any  # an ml_collections.ConfigDict
 
 
+CHOICES = {
+    "generic.trains": ("all", "head", "ridge"),
+    "meta.mode": ("parallel", "sequential"),
+    "meta.outer": ("blg", "maml"),
+    "meta.keep": ("prior", "last_user"),
+    "meta.strategy": ("vmap", "map", "unroll"),
+    "adapt.kind": ("finetune", "ridge"),
+}
+
+
+def check(config: Config) -> None:
+    """Refuses, before anything is trained, what would only be found afterwards.
+
+    Raises:
+      ValueError: an unknown word, or numbers that do not go together.
+    """
+    for path, known in CHOICES.items():
+        section, field = path.split(".")
+        if config[section][field] not in known:
+            found = config[section][field]
+            raise ValueError(f"config.{path} is {found!r}; expected one of {known}")
+    generic_, meta = config.generic, config.meta
+    if generic_.steps < 1 and not meta.steps:
+        raise ValueError(
+            "config.generic.steps and config.meta.steps are 0: nothing to do"
+        )
+    if (generic_.refit or generic_.trains == "ridge") and config.model.head != "warped":
+        raise ValueError(
+            "config.generic.refit and trains='ridge' solve for a 'warped' head; "
+            f"config.model.head is {config.model.head!r}"
+        )
+    for field in ("steps", "save_every", "log_every"):
+        if meta[field] % meta.iterations_per_dispatch:
+            raise ValueError(
+                f"config.meta.iterations_per_dispatch={meta.iterations_per_dispatch} "
+                f"does not divide config.meta.{field}={meta[field]}; round one of them"
+            )
+
+
 def dataset(config: Config) -> data.Dataset:
     """The dataset of `config.data`: a name, a root, and the options of its loader."""
     options = plain(config.data)
@@ -186,6 +225,11 @@ def outer_update(
     """The outer update of `config.meta.outer`: "blg" or "maml"."""
     section = config.meta
     if section.outer == "blg":
+        if loop.optimizer.learned:
+            raise ValueError(
+                "config.inner.optimizer_options.learned needs config.meta.outer="
+                "'maml': no gradient reaches the inner rates through BLG-PIAA's update"
+            )
         query = plain(section.query)
         query_loop = _changed(loop, query) if query else None
         return bilevel.BLG(loop, section.inner_steps, query_loop)

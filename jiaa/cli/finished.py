@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jiaa.cli import build, run
+from jiaa.cli import build
+from jiaa.cli.problem import Learned, Problem, load, make_problem
 from jiaa.data import Dataset
 from jiaa.models import trunk
 from jiaa.types import Personalizer
@@ -27,7 +28,7 @@ class Finished:
     """
 
     config: build.Config
-    problem: run.Problem
+    problem: Problem
     personalizer: Personalizer
     content: Callable[[Array], Array]
 
@@ -46,8 +47,8 @@ def open_run(
       FileNotFoundError: its training has not finished.
     """
     network = build.model(config)
-    learned = run.load(workdir)
-    problem = run.make_problem(
+    learned = load(workdir)
+    problem = make_problem(
         config, network, dataset, learned, image_ids=image_ids, progress=progress
     )
     loop = build.inner_loop(config, network, method=problem.method, view=problem.view)
@@ -60,7 +61,7 @@ def open_run(
     )
 
 
-def _content(config, network, learned: run.Learned) -> Callable[[Array], Array]:
+def _content(config, network, learned: Learned) -> Callable[[Array], Array]:
     if not config.trunk.frozen:
         return lambda pixels: pixels
     section = build.plain(config.trunk)

@@ -17,8 +17,8 @@ from jiaa.train.workdir import WorkdirBusyError, WorkdirError
 EXPECTED = (
     CheckpointError,
     DataError,
-    FileNotFoundError,
     FloatingPointError,
+    OSError,
     ImageError,
     ImportError,
     ValueError,
@@ -49,4 +49,10 @@ def launch(function: Callable[..., Any]) -> None:
             sys.exit(f"{type(error).__name__}: {error}")
         print(result)
 
-    app.run(main)
+    try:
+        app.run(main)
+    except (AttributeError, KeyError, OSError) as error:
+        # From absl, while it reads the flags: a field or a file that is not there.
+        if os.environ.get("JIAA_TRACEBACK"):
+            raise
+        sys.exit(f"--config: {str(error).strip()}; configs/common.py lists all fields")

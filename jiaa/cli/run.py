@@ -1,61 +1,43 @@
-"""Training and evaluation of one experiment, from its config to its workdir.
+"""Training and evaluation of one experiment, from its config to its workdir."""
 
-Once trained, `prior.safetensors` in the workdir holds all that was learned: the
-network, its BatchNorm statistics, learned inner rates, and the feature map of a frozen
-trunk.
-"""
-
-import dataclasses
 import functools
+import json
 import os
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from jiaa import evaluate as protocols
-from jiaa import losses
 from jiaa.cli import build
+from jiaa.cli.problem import (
+    PRIOR_FILE,
+    Learned,
+    Problem,
+    fresh,
+    load,
+    make_problem,
+    mapped,
+    save,
+)
+from jiaa.cli.settings import recorded_config
 from jiaa.data import Dataset, loader
-from jiaa.data import store as data_store
 from jiaa.evaluate import results as evaluation_results
 from jiaa.meta import bilevel
+from jiaa.meta.inner import loss_function
 from jiaa.meta.sequential import SequentialStep
-from jiaa.models import feature_map, trunk, variables
-from jiaa.models.feature_map import FeatureMap
 from jiaa.models.generic import Aesthetic
-from jiaa.models.views import FeatureView, View
+from jiaa.report import write_report
 from jiaa.train.loop import fit
 from jiaa.train.ridge import fit_ridge
 from jiaa.train.state import create_train_state
 from jiaa.train.steps import CrowdScores, train_step
-from jiaa.train.workdir import Workdir
-from jiaa.types import ImageStore, TrainState
+from jiaa.train.workdir import Workdir, WorkdirError
+from jiaa.types import TrainState
 
-PRIOR_FILE = "prior.safetensors"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Learned:
-    """A whole network's variables, and the map between its trunk and its head."""
-
-    variables: PyTree
-    feature_map: FeatureMap | None = None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Problem:
-    """What learners take: the shared prior, and images or features and how they enter.
-
-    With a frozen trunk the content is its features, and the prior is the head alone.
-    """
-
-    prior: PyTree
-    store: ImageStore
-    method: str
-    view: View
+PATHS = ("root", "cache_dir", "weights", "image_folder")
 
 
 def train(
@@ -67,6 +49,7 @@ def train(
     `workdir`. With them, the prior is that of the run `config.prior`, or is trained in
     `workdir`/generic first. Returns the path of what was learned.
     """
+    build.check(config)
     with _opened(config, workdir) as opened:
         target = Path(workdir) / PRIOR_FILE
         if target.is_file():
@@ -89,12 +72,14 @@ def evaluate(
 
     Writes results.csv and summary.json there and returns the latter's path.
     """
+    learned = load(workdir)
+    _check_same(config, workdir)
     dataset = build.dataset(config)
     tasks = dataset.split("test")
     network = build.model(config)
     ids = np.unique(np.asarray(tasks.image_ids)[np.asarray(tasks.mask)])
     problem = make_problem(
-        config, network, dataset, load(workdir), image_ids=ids, progress=progress
+        config, network, dataset, learned, image_ids=ids, progress=progress
     )
     loop = build.inner_loop(config, network, method=problem.method, view=problem.view)
     section = build.plain(config.evaluate)
@@ -108,45 +93,47 @@ def evaluate(
         key=jax.random.key(section.pop("seed")),
         **section,
     )
-    return evaluation_results.write(
+    summary = evaluation_results.write(
         measured,
         workdir,
         method=config.method,
         dataset=config.dataset,
         names=dataset.workers,
     )
+    write_report([workdir], workdir)
+    return summary
+
+
+def _check_same(config: build.Config, workdir: str | os.PathLike[str]) -> None:
+    """Refuses to measure a run on other data, or through another network, than its own.
+
+    Users of another split or seed may have been training users.
+    """
+    recorded = recorded_config(workdir)
+    for name in ("method", "dataset"):
+        if recorded[name] != config[name]:
+            raise WorkdirError(
+                f"{workdir} holds a run of {name} {recorded[name]!r}, not "
+                f"{config[name]!r}; name the workdir of this --config"
+            )
+    for section, moved in (("data", PATHS), ("model", PATHS), ("trunk", ())):
+        old, new = (
+            json.dumps(
+                {k: v for k, v in build.plain(c[section]).items() if k not in moved}
+            )
+            for c in (recorded, config)
+        )
+        if json.loads(old) != json.loads(new):
+            raise WorkdirError(
+                f"{workdir} was trained with config.{section} = {old}, not {new}; "
+                "evaluate with the settings of its config.json"
+            )
 
 
 def _opened(config: build.Config, folder: str | os.PathLike[str]) -> Workdir:
     # Files may have moved since the run began; what is in them may not have changed.
     paths = ("data.root", "data.cache_dir", "model.weights", "prior")
     return Workdir(folder, config=build.plain(config), may_differ=paths)
-
-
-def save(learned: Learned, path: str | os.PathLike[str]) -> None:
-    """Writes `path`, which `load` reads."""
-    tree = dict(learned.variables)
-    if learned.feature_map is not None:
-        tree["map"] = feature_map.to_arrays(learned.feature_map)
-    variables.save_variables(path, tree)
-
-
-def load(workdir: str | os.PathLike[str]) -> Learned:
-    """What was learned in a workdir.
-
-    Raises:
-      FileNotFoundError: its training has not finished.
-    """
-    path = Path(workdir) / PRIOR_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: no training has finished in this workdir. Run "
-            "scripts/train.py with the same --config and --workdir first."
-        )
-    tree = variables.load_variables(path)
-    arrays = tree.pop("map", None)
-    fitted = None if arrays is None else feature_map.from_arrays(arrays)
-    return Learned({"batch_stats": {}, **tree}, fitted)
 
 
 def _prior_run(
@@ -160,90 +147,12 @@ def _prior_run(
     if config.prior:
         return load(config.prior)
     if not config.generic.steps:
-        return _fresh(config, network, dataset, progress=progress)
+        return fresh(config, network, dataset, progress=progress)
     folder = Path(workdir) / "generic"
     with _opened(config, folder) as opened:
         learned = _train_generic(config, network, dataset, opened, progress)
         save(learned, folder / PRIOR_FILE)
     return learned
-
-
-def _fresh(
-    config: build.Config, network: Aesthetic, dataset: Dataset, *, progress: bool
-) -> Learned:
-    """Initial variables; those of a trunk that stays frozen with its feature map."""
-    whole = build.initial_variables(config, network, key=jax.random.key(config.seed))
-    if config.generic.steps and config.generic.trains == "all":
-        return Learned(whole)
-    return _mapped(config, network, dataset, whole, progress=progress)
-
-
-def _mapped(config, network, dataset: Dataset, whole: PyTree, *, progress) -> Learned:
-    """`whole` with a feature map fitted to the trunk, and a new head for that."""
-    section = config.trunk
-    if not section.frozen or (section.map == "none" and not section.taps):
-        return Learned(whole)
-    ids = dataset.generic_ids()
-    features, widths = _trunk_features(
-        config, network, dataset, whole, image_ids=ids, progress=progress
-    )
-    options = build.plain(section.map_options)
-    fitted = feature_map.fit_feature_map(
-        features[ids], widths=widths, kind=section.map, **options
-    )
-    width = sum(widths) if fitted is None else fitted(features[ids[:1]]).shape[1]
-    key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    head = build.head_variables(network, width=width, key=key)
-    merged = {name: {**whole[name], **head[name]} for name in ("params", "batch_stats")}
-    return Learned(merged, fitted)
-
-
-def _trunk_features(config, network, dataset, whole, *, image_ids, progress):
-    """`trunk.trunk_features` as the config says, kept in `config.data.cache_dir`."""
-    settings = build.plain(config.trunk)
-    compute = functools.partial(
-        trunk.trunk_features,
-        dataset.store,
-        model=network,
-        variables={
-            name: {"backbone": x.get("backbone", {})} for name, x in whole.items()
-        },
-        views=build.trunk_views(config),
-        taps=settings["taps"],
-        five_crops=settings["five_crops"],
-        image_ids=image_ids,
-        flip=settings["flip"],
-        progress=progress,
-    )
-    folder = config.data.get("cache_dir")
-    return trunk.cached(compute, folder) if folder else compute()
-
-
-def make_problem(
-    config: build.Config,
-    network: Aesthetic,
-    dataset: Dataset,
-    learned: Learned,
-    *,
-    image_ids: Int[np.ndarray, " image"],
-    progress: bool,
-) -> Problem:
-    """What learners take; features of `image_ids` if the trunk is frozen."""
-    whole = learned.variables
-    if not config.trunk.frozen:
-        store = data_store.place(dataset.store)
-        return Problem(whole, store, "__call__", build.image_view(config))
-    features, _ = _trunk_features(
-        config, network, dataset, whole, image_ids=image_ids, progress=progress
-    )
-    if learned.feature_map is not None:
-        features = learned.feature_map(features)
-    prior = {
-        name: {part: tree for part, tree in whole[name].items() if part != "backbone"}
-        for name in ("params", "batch_stats")
-    }
-    store = ImageStore(features=jnp.asarray(features))
-    return Problem(jax.tree.map(jnp.asarray, prior), store, "score", FeatureView())
 
 
 def _train_generic(
@@ -256,7 +165,7 @@ def _train_generic(
     """BA-PIAA's prior: regression of each training image's mean score."""
     section = config.generic
     ids = dataset.generic_ids()
-    learned = _fresh(config, network, dataset, progress=progress)
+    learned = fresh(config, network, dataset, progress=progress)
     # A trunk that is frozen later may still be trained here, from images.
     here = config.copy_and_resolve_references()
     with here.unlocked():
@@ -273,7 +182,7 @@ def _train_generic(
         store=problem.store,
         apply=functools.partial(network.apply, method=problem.method),
         prepare=problem.view.learning,
-        loss=losses.LOSSES[section.loss],
+        loss=loss_function(section.loss),
         optimizer=optimizer,
     )
     key = jax.random.key(config.seed)
@@ -291,7 +200,7 @@ def _train_generic(
     learned = _with(learned, state)
     if section.trains != "all" or not section.refit:
         return learned
-    learned = _mapped(config, network, dataset, learned.variables, progress=progress)
+    learned = mapped(config, network, dataset, learned.variables, progress=progress)
     problem = make_problem(
         config, network, dataset, learned, image_ids=ids, progress=progress
     )
@@ -348,6 +257,12 @@ def _meta_train(
     prior = {**problem.prior, "params": params}
     step = build.meta_step(config, loop, users=len(tasks), width=width)
     dispatch = section.iterations_per_dispatch
+    if section.users_per_step * dispatch > len(tasks):
+        raise ValueError(
+            f"config.meta.users_per_step={section.users_per_step} times "
+            f"iterations_per_dispatch={dispatch} exceeds the {len(tasks)} training "
+            "users; lower one of them"
+        )
     compiled = jax.jit(bilevel.several(step), donate_argnums=0)
     tasks = jax.tree.map(jnp.asarray, tasks)
 

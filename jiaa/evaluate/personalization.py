@@ -90,10 +90,17 @@ def personalization(
       key: splits and minibatches derive from it, the repeat and the user id alone.
 
     Raises:
-      ValueError: a user has too few ratings; a number of shots is not positive.
+      ValueError: no repeats, or a number of shots that is not positive.
+      DataError: a user has too few ratings.
+      FloatingPointError: a user's adaptation gave scores that are not finite.
     """
     started = time.perf_counter()
     chosen = np.arange(repeats) if isinstance(repeats, int) else np.asarray(repeats)
+    if not chosen.size or not shots or min(shots) < 1:
+        raise ValueError(
+            f"shots={tuple(shots)}, repeats={repeats}; expected at least one number of "
+            "shots, all of them positive, and at least one repeat"
+        )
     for count in shots:
         data_tasks.check_shots(tasks, shots=count, names=names or {})
     devices = 1 if mesh is None else mesh.shape["user"]
@@ -145,20 +152,36 @@ def _gather(tasks, chosen, parts, started) -> Results:
         name: np.stack(
             [
                 np.where(measured[name].defined, measured[name].value, np.nan)
-                for measured, _ in joined.values()
+                for measured, _, _ in joined.values()
             ]
         )
         for name in names
     }
+    for count, (_, _, finite) in joined.items():
+        _check_finite(tasks, chosen, finite, shots=count)
     return Results(
         user_id=np.asarray(tasks.user_id),
         shots=tuple(joined),
         repeat=chosen,
         values=values,
         scores={
-            count: scores for count, (_, scores) in joined.items() if scores is not None
+            count: scores
+            for count, (_, scores, _) in joined.items()
+            if scores is not None
         },
         seconds=time.perf_counter() - started,
+    )
+
+
+def _check_finite(tasks, chosen, finite, *, shots) -> None:
+    """A diverged adaptation is an error: left out, it would flatter the method."""
+    if finite.all():
+        return
+    user, repeat = np.argwhere(~finite)[0]
+    raise FloatingPointError(
+        f"{int((~finite).sum())} of {finite.size} adaptations to {shots} ratings gave "
+        f"scores that are not finite; first user id {int(tasks.user_id[user])}, repeat "
+        f"{int(chosen[repeat])}. Lower the inner learning rate or the number of steps."
     )
 
 
@@ -200,8 +223,9 @@ def _measure(
             generic = _generic_scores(personalizer, prior, task, store, kept_ids)
             return jax.lax.map(lambda repeat: one_split(task, generic, repeat), repeats)
 
-        measured, scores = task_axis.over_users(one_user, strategy=strategy)(tasks)
-        return measured, (scores if keep_scores else None)
+        run = task_axis.over_users(one_user, strategy=strategy)
+        measured, scores, finite = run(tasks)
+        return measured, (scores if keep_scores else None), finite
 
     shared = (prior, store, kept_ids, repeats, key)
     return train_mesh.shard_users(all_users, mesh, user_args=[1])(shared, tasks)
@@ -231,11 +255,12 @@ def _one_split(
     )
     query = episode.query
     scores = personalizer.predict(prior, adapted, query, store)
+    finite = jnp.all(jnp.isfinite(scores) | ~query.mask)
     measured = {}
     for prefix, predicted in (("", scores), ("generic_", generic[query.image_ids])):
         for name, metric in metrics:
             measured[prefix + name] = metric(predicted, query.scores, query.mask)
-    return measured, scores
+    return measured, scores, finite
 
 
 def _chunks(tasks: UserTasks, size: int, devices: int) -> list[Int[np.ndarray, " u"]]:

@@ -22,22 +22,22 @@ def summarise(results: Results) -> list[dict[str, Any]]:
     `mean` is the mean over users of the user's mean over repeats; `std` the standard
     deviation over repeats of the mean over users; `generic` is `mean` for the
     un-adapted prior on the same query images. A user-repeat in which the coefficient
-    does not exist, before or after, is left out of both and counted in `skipped`.
+    does not exist is left out and counted in `skipped`.
     """
     rows = []
     for metric in (name for name in results.values if not name.startswith("generic_")):
         for index, shots in enumerate(results.shots):
             value = results.values[metric][index]
             generic = results.values[f"generic_{metric}"][index]
-            defined = np.isfinite(value) & np.isfinite(generic)
-            value = np.where(defined, value, np.nan)
+            defined = np.isfinite(value)
+            both = defined & np.isfinite(generic)
             rows.append(
                 {
                     "shots": int(shots),
                     "metric": metric,
                     "mean": _mean(_mean(value, 1), 0),
                     "std": float(np.nanstd(_mean(value, 0))) if defined.any() else None,
-                    "generic": _mean(_mean(np.where(defined, generic, np.nan), 1), 0),
+                    "generic": _mean(_mean(np.where(both, generic, np.nan), 1), 0),
                     "users": int(np.any(defined, axis=1).sum()),
                     "repeats": len(results.repeat),
                     "skipped": int(np.sum(~defined)),

@@ -167,36 +167,48 @@ def two_levels(
 class Sampling:
     """How a training user's ratings become an episode (released program's defaults).
 
-    A user with fewer than `support + query` ratings gives `fraction` of them to the
-    support set and the rest, up to `query`, to the query set.
+    A user with fewer than `under` ratings (by default, than `support + query`) gives
+    `fraction` of them to the support set, and to the query set as many as stand to the
+    support as `query` to `support`.
     """
 
     support: int = 80
     query: int = 20
     fraction: float = 0.8
+    under: int | None = None
 
     def __call__(self, task: UserTasks, *, key: Key[Array, ""]) -> Episode:
-        """An episode of exactly `support` and `query` rows, masked; for one user."""
-        width = self.support + self.query
-        task = _pad_ratings(task, width + 1)
-        drawn = data_tasks.sample_episode(task, shots=width, key=key).support
+        """An episode of masked rows, as many for every user; for one user."""
+        under = self.under or self.support + self.query
+        most = max(self.support, int(self.fraction * (under - 1)))
+        most_query = max(self.query, -(-most * self.query // self.support))
+        task = _pad_ratings(task, most + most_query + 1)
+        drawn = data_tasks.sample_episode(
+            task, shots=most + most_query, key=key
+        ).support
         count = jnp.sum(task.mask)
-        num_support = jnp.where(
-            count < width, jnp.floor(self.fraction * count), self.support
+        few = count < under
+        num_support = jnp.where(few, jnp.floor(self.fraction * count), self.support)
+        num_support = num_support.astype(int)
+        num_query = jnp.where(
+            few, jnp.ceil(num_support * self.query / self.support), self.query
         ).astype(int)
-        rows = jnp.arange(width)
-        support = jax.tree.map(lambda leaf: leaf[: self.support], drawn)
-        support = dataclasses.replace(
-            support, mask=support.mask & (rows[: self.support] < num_support)
+
+        def cut(start, number, width):
+            rows = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, width), drawn
+            )
+            real = rows.mask & (jnp.arange(width) < number)
+            return dataclasses.replace(rows, mask=real)
+
+        return Episode(
+            user_id=task.user_id,
+            support=cut(0, num_support, most),
+            query=cut(num_support, num_query, most_query),
         )
-        query = jax.tree.map(
-            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, num_support, self.query),
-            drawn,
-        )
-        return Episode(user_id=task.user_id, support=support, query=query)
 
 
-RELEASED_SAMPLING = Sampling()
+RELEASED_SAMPLING = Sampling(under=110)
 
 
 def _pad_ratings(task: UserTasks, length: int) -> UserTasks:

@@ -23,8 +23,6 @@ from jiaa.models.views import FeatureView, View
 from jiaa.train import parts
 from jiaa.types import Examples, ImageStore
 
-BatchNormMode = Literal["frozen", "reset", "carry"]
-
 
 @dataclasses.dataclass(frozen=True)
 class InnerOptimizer:
@@ -79,6 +77,10 @@ class Calibration:
 
 
 SHIFT_FREE = ("centred", "rank")
+CHOICES = {
+    "batch_norm": ("frozen", "reset", "carry"),
+    "reduction": ("mean", "sum"),
+}
 FEATURES = FeatureView()
 ADAM = InnerOptimizer()
 
@@ -119,14 +121,28 @@ class InnerLoop:
     optimizer: InnerOptimizer = ADAM
     adapts: str = "all"
     loss: str | Callable[..., Float[Array, " image"]] = "mse"
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: str = "mean"
     decay: float = 0.0
     calibrate: Calibration | None = None
-    batch_norm: BatchNormMode = "frozen"
+    batch_norm: str = "frozen"
     dropout: bool = False
     batch_size: int | None = None
     second_order: bool = False
     remat: bool = False
+
+    def __post_init__(self):
+        """Refuses unknown words, and what would give NaN without one."""
+        for field, known in CHOICES.items():
+            if getattr(self, field) not in known:
+                raise ValueError(
+                    f"{field} is {getattr(self, field)!r}; expected one of {known}"
+                )
+        adam = self.optimizer.name == "adam"
+        if self.second_order and adam and not self.optimizer.eps_root:
+            raise ValueError(
+                "second_order through adam with eps_root=0 has a NaN gradient wherever "
+                "a gradient is 0; give the inner optimizer eps_root, such as 1e-8"
+            )
 
     def start(self, prior: PyTree) -> dict[str, Any]:
         """The state before any step: what adapts, statistics and optimizer moments."""
@@ -267,8 +283,8 @@ class InnerLoop:
             log_rates: dict[tuple, Any] = dict(traverse_util.flatten_dict(learned))
             places = traverse_util.flatten_dict(chosen, keep_empty_nodes=True)
             rates = {
-                path: jnp.exp(log_rates[path]) if path in log_rates else gap
-                for path, gap in places.items()
+                path: jnp.exp(log_rates[path]) if _is_array(leaf) else leaf
+                for path, leaf in places.items()
             }
             return traverse_util.unflatten_dict(rates)
         return self.optimizer.initial_rates(chosen)
@@ -300,6 +316,11 @@ class InnerLoop:
         if self.reduction == "sum":
             return jnp.sum(jnp.where(mask, per_image, 0.0)), stats
         return losses.masked_mean(per_image, mask), stats
+
+
+def _is_array(leaf: Any) -> bool:
+    # `partition` leaves None, or an empty node, where another part has the parameter.
+    return hasattr(leaf, "shape")
 
 
 def loss_function(loss: str | Callable) -> Callable[..., Float[Array, " image"]]:

@@ -44,7 +44,8 @@ class SequentialStep:
 
     def init(self, params: PyTree) -> dict[str, PyTree]:
         """The optimizer state: moments, start of tasks, last user's network, visits."""
-        chosen, _ = parts.partition(params, self.loop.adapts)
+        network = inner.model_params({"params": params})
+        chosen, _ = parts.partition(network, self.loop.adapts)
         return {
             "moments": self.loop.optimizer.direction.init(chosen),
             "start": chosen,
@@ -66,7 +67,9 @@ class SequentialStep:
     ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
         """The state after visiting `users` in order, and their mean metrics."""
         prior = {"params": state.params, "batch_stats": state.batch_stats}
-        chosen, rest = parts.partition(state.params, self.loop.adapts)
+        network = inner.model_params(prior)
+        chosen, rest = parts.partition(network, self.loop.adapts)
+        carries = self.loop.batch_norm == "carry"
 
         def visit(carry, task):
             chosen, batch_stats, memory = carry
@@ -77,7 +80,7 @@ class SequentialStep:
             begun = {
                 **self.loop.begin(prior, episode.support),
                 "params": memory["start"],
-                "batch_stats": batch_stats,
+                "batch_stats": batch_stats if carries else state.batch_stats,
                 "moments": memory["moments"],
             }
             _, adapted, metrics = bilevel.two_levels(
@@ -105,14 +108,15 @@ class SequentialStep:
                 "last": adapted["params"],
                 "visited": visited,
             }
-            return (chosen, adapted["batch_stats"], memory), metrics
+            stats = adapted["batch_stats"] if carries else batch_stats
+            return (chosen, stats, memory), metrics
 
         carry = (chosen, state.batch_stats, state.opt_state)
         (chosen, batch_stats, memory), metrics = jax.lax.scan(
             visit, carry, tasks[users]
         )
         state = state.replace(
-            params=parts.merge(chosen, rest),
+            params={**state.params, **parts.merge(chosen, rest)},
             batch_stats=batch_stats,
             opt_state=memory,
             step=state.step + 1,
@@ -121,6 +125,7 @@ class SequentialStep:
 
     def last_user(self, state: TrainState) -> PyTree:
         """The last user's adapted network, which is what the released program saves."""
-        _, rest = parts.partition(state.params, self.loop.adapts)
-        params = parts.merge(state.opt_state["last"], rest)
+        network = inner.model_params({"params": state.params})
+        _, rest = parts.partition(network, self.loop.adapts)
+        params = {**state.params, **parts.merge(state.opt_state["last"], rest)}
         return {"params": params, "batch_stats": state.batch_stats}

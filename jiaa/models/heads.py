@@ -116,7 +116,7 @@ class PooledHead(nn.Module):
 class WarpedHead(nn.Module):
     """Linear head whose fast weights act through a learned warp of the features.
 
-    score(x) = bias + spread * (slow . s + fast . [warp s, r]) for x = [s, r], where s
+    score(x) = bias + spread * (slow . s + fast . [warp^T s, r]) for x = [s, r], where s
     are the first `shared` features (0: all of them). `slow` and `warp` are the prior's,
     learned from all users; a user's gradient steps move `fast` alone, and go further
     along directions that the warp stretches, because users differ there. At first

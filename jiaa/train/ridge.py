@@ -10,7 +10,7 @@ def fit_ridge(
     *,
     strength: float,
 ) -> tuple[Float[np.ndarray, " feature"], float]:
-    """(weights, bias) of least |targets - bias - F weights|^2 + strength |weights|^2.
+    """(weights w, bias b): w of the least |t - b - F w|^2 + strength |w|^2.
 
     The bias is the targets' mean and F is not centred: features of a kernel's map have
     no meaningful origin to move to. In float64; the weights come back as float32.

@@ -1,0 +1,20 @@
+"""Plain BLG-PIAA on OASIS: the same linear head moves on both levels.
+
+The listing of the slides with nothing beside it: on support and query level the same fast
+weights move, and the prior of these weights is what is learned; beta = 1/k. It shows what
+the second level's own parameters (configs/blg_piaa/oasis_squeezenet.py) add.
+
+    python scripts/train.py --config configs/blg_piaa/oasis_squeezenet_plain.py --workdir runs/plain --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/evaluate.py --config configs/blg_piaa/oasis_squeezenet_plain.py --workdir runs/plain --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+"""
+
+from configs.blg_piaa import oasis_squeezenet
+
+
+def get_config():
+    config = oasis_squeezenet.get_config()
+    config.method = "blg_piaa_plain"
+    config.meta.query = {}
+    config.meta.rates = (("head/(slow|warp|bias)", 0.0), (".*", 1 / 8))
+    config.meta.pull = (("head/fast", 0.8),)
+    return config

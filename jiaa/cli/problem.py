@@ -1,0 +1,151 @@
+"""What was learned, on disk and in memory, and what learners take.
+
+Once trained, `prior.safetensors` in the workdir holds all that was learned: the
+network, its BatchNorm statistics, learned inner rates, and a frozen trunk's map.
+"""
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, PyTree
+
+from jiaa.cli import build
+from jiaa.data import Dataset
+from jiaa.data import store as data_store
+from jiaa.models import feature_map, trunk, variables
+from jiaa.models.feature_map import FeatureMap
+from jiaa.models.generic import Aesthetic
+from jiaa.models.views import FeatureView, View
+from jiaa.types import ImageStore
+
+PRIOR_FILE = "prior.safetensors"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Learned:
+    """A whole network's variables, and the map between its trunk and its head."""
+
+    variables: PyTree
+    feature_map: FeatureMap | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """What learners take: the shared prior, and images or features and how they enter.
+
+    With a frozen trunk the content is its features, and the prior is the head alone.
+    """
+
+    prior: PyTree
+    store: ImageStore
+    method: str
+    view: View
+
+
+def save(learned: Learned, path: str | os.PathLike[str]) -> None:
+    """Writes `path`, which `load` reads."""
+    tree = dict(learned.variables)
+    if learned.feature_map is not None:
+        tree["map"] = feature_map.to_arrays(learned.feature_map)
+    variables.save_variables(path, tree)
+
+
+def load(workdir: str | os.PathLike[str]) -> Learned:
+    """What was learned in a workdir.
+
+    Raises:
+      FileNotFoundError: its training has not finished.
+    """
+    path = Path(workdir) / PRIOR_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: no training has finished in this workdir. Run "
+            "scripts/train.py with the same --config and --workdir first."
+        )
+    tree = variables.load_variables(path)
+    arrays = tree.pop("map", None)
+    fitted = None if arrays is None else feature_map.from_arrays(arrays)
+    return Learned({"batch_stats": {}, **tree}, fitted)
+
+
+def fresh(
+    config: build.Config, network: Aesthetic, dataset: Dataset, *, progress: bool
+) -> Learned:
+    """Initial variables; those of a trunk that stays frozen with its feature map."""
+    whole = build.initial_variables(config, network, key=jax.random.key(config.seed))
+    if config.generic.steps and config.generic.trains == "all":
+        return Learned(whole)
+    return mapped(config, network, dataset, whole, progress=progress)
+
+
+def mapped(config, network, dataset: Dataset, whole: PyTree, *, progress) -> Learned:
+    """`whole` with a feature map fitted to the trunk, and a new head for that."""
+    section = config.trunk
+    if not section.frozen or (section.map == "none" and not section.taps):
+        return Learned(whole)
+    ids = dataset.generic_ids()
+    features, widths = compute_features(
+        config, network, dataset, whole, image_ids=ids, progress=progress
+    )
+    options = build.plain(section.map_options)
+    fitted = feature_map.fit_feature_map(
+        features[ids], widths=widths, kind=section.map, **options
+    )
+    width = sum(widths) if fitted is None else fitted(features[ids[:1]]).shape[1]
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    head = build.head_variables(network, width=width, key=key)
+    merged = {name: {**whole[name], **head[name]} for name in ("params", "batch_stats")}
+    return Learned(merged, fitted)
+
+
+def compute_features(config, network, dataset, whole, *, image_ids, progress):
+    """`trunk.trunk_features` as the config says, kept in `config.data.cache_dir`."""
+    settings = build.plain(config.trunk)
+    compute = functools.partial(
+        trunk.trunk_features,
+        dataset.store,
+        model=network,
+        variables={
+            name: {"backbone": x.get("backbone", {})} for name, x in whole.items()
+        },
+        views=build.trunk_views(config),
+        taps=settings["taps"],
+        five_crops=settings["five_crops"],
+        image_ids=image_ids,
+        flip=settings["flip"],
+        progress=progress,
+    )
+    folder = config.data.get("cache_dir")
+    return trunk.cached(compute, folder) if folder else compute()
+
+
+def make_problem(
+    config: build.Config,
+    network: Aesthetic,
+    dataset: Dataset,
+    learned: Learned,
+    *,
+    image_ids: Int[np.ndarray, " image"],
+    progress: bool,
+) -> Problem:
+    """What learners take; features of `image_ids` if the trunk is frozen."""
+    whole = learned.variables
+    if not config.trunk.frozen:
+        store = data_store.place(dataset.store)
+        return Problem(whole, store, "__call__", build.image_view(config))
+    features, _ = compute_features(
+        config, network, dataset, whole, image_ids=image_ids, progress=progress
+    )
+    if learned.feature_map is not None:
+        features = learned.feature_map(features)
+    prior = {
+        name: {part: tree for part, tree in whole[name].items() if part != "backbone"}
+        for name in ("params", "batch_stats")
+    }
+    store = ImageStore(features=jnp.asarray(features))
+    return Problem(jax.tree.map(jnp.asarray, prior), store, "score", FeatureView())
