@@ -86,7 +86,7 @@ def base() -> ConfigDict:
             "reduction": "mean",  # mean | sum over a user's images
             "decay": 0.0,  # towards the prior, at each step
             "calibrate": None,  # or {"spread": ..., "weight": ...}
-            "batch_norm": "reset",  # frozen | reset | carry
+            "batch_norm": "frozen",  # frozen | reset | carry: docs/batch_norm.md
             "dropout": True,
             "batch_size": None,
             "second_order": False,

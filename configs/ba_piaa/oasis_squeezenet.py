@@ -7,6 +7,10 @@ the crowd's mean score in closed form and is then fine-tuned for each rater.
 
     python scripts/train.py    --config configs/ba_piaa/oasis_squeezenet.py --workdir runs/ba --config.data.root=FOLDER --config.model.weights=FILE.safetensors
     python scripts/evaluate.py --config configs/ba_piaa/oasis_squeezenet.py --workdir runs/ba --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+
+Measured SROCC, 145 raters, 10 splits: .544 +- .002 with 10 ratings, .589 +- .008 with 100 (generic .531, .526).
+A minute each to train and to evaluate on 4 shared CPU cores, once the trunk's features
+are in the cache (3 to 6 minutes).
 """
 
 from configs import common

@@ -6,6 +6,10 @@ share: the warp through which the fast weights act, and the generic weights.
 
     python scripts/train.py    --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg --config.data.root=FOLDER --config.model.weights=FILE.safetensors
     python scripts/evaluate.py --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+
+Measured SROCC, 145 raters, 10 splits: .550 +- .002 with 10 ratings, .596 +- .008 with 100.
+A minute each to train and to evaluate on 4 shared CPU cores, once the trunk's features
+are in the cache (3 to 6 minutes).
 """
 
 from configs.ba_piaa import oasis_squeezenet

@@ -5,6 +5,10 @@ warp and the ridge's strength are learned through the solution (Bertinetto et al
 2019). A row of its own: BLG-PIAA adapts by gradient steps.
 
     python scripts/train.py --config configs/r2d2/oasis_squeezenet.py --workdir runs/r2d2 --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+
+Measured SROCC, 145 raters, 10 splits: .546 +- .002 with 10 ratings, .596 +- .007 with 100.
+A minute each to train and to evaluate on 4 shared CPU cores, once the trunk's features
+are in the cache (3 to 6 minutes).
 """
 
 from configs.maml import oasis_squeezenet
