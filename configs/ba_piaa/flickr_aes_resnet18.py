@@ -32,4 +32,6 @@ def get_config():
     config.model.backbone = "resnet18"
     config.generic.steps_per_epoch = 551  # 35,263 training images by 64
     config.meta.steps = 0
+    # As released; and nothing else teaches BLG-PIAA's new head its BatchNorm statistics.
+    config.inner.batch_norm = "carry"
     return config

@@ -31,8 +31,6 @@ def from_ba(config):
     """The BLG-PIAA experiment with the network and images of a BA-PIAA one."""
     config.method = "blg_piaa"
     config.generic.steps = 0
-    # Nothing else would teach the new head's BatchNorm its statistics.
-    config.inner.batch_norm = "carry"
     config.meta.steps = 50 * 43
     config.meta.steps_per_epoch = 43
     return config

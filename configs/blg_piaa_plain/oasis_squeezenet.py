@@ -4,8 +4,8 @@ The listing of the slides with nothing beside it: on support and query level the
 weights move, and the prior of these weights is what is learned; beta = 1/k. It shows what
 the second level's own parameters (configs/blg_piaa/oasis_squeezenet.py) add.
 
-    python scripts/train.py --config configs/blg_piaa/oasis_squeezenet_plain.py --workdir runs/plain --config.data.root=FOLDER --config.model.weights=FILE.safetensors
-    python scripts/evaluate.py --config configs/blg_piaa/oasis_squeezenet_plain.py --workdir runs/plain --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/train.py --config configs/blg_piaa_plain/oasis_squeezenet.py --workdir runs/plain --config.data.root=FOLDER --config.model.weights=FILE.safetensors
+    python scripts/evaluate.py --config configs/blg_piaa_plain/oasis_squeezenet.py --workdir runs/plain --config.data.root=FOLDER --config.model.weights=FILE.safetensors
 
 Measured SROCC, 145 raters, 10 splits: .547 +- .002 with 10 ratings, .590 +- .008 with 100.
 A minute each to train and to evaluate on 4 shared CPU cores, once the trunk's features
