@@ -29,6 +29,27 @@ def base() -> ConfigDict:
             "root": "",  # its folder; "" is $JIAA_DATA/NAME
             "cache_dir": "runs/cache",  # decoded images and trunk features; "": none
             "image_size": 256,  # images are stored squashed to this; (height, width) too
+            # Below, None is the loader's own default; what the dataset does not take is
+            # refused. folder and oasis:
+            "scale": None,  # (lowest, highest) score: (1, 5); oasis (1, 7)
+            "test_users": None,  # held out: a share (0.2) or names ("ann", "bob")
+            "mixed_raters": None,  # of several splits' images: error | drop | divide
+            "seed": None,  # draws the share of test users; synthetic: the world
+            # These, and flickr_aes:
+            "share_images": None,  # whether training may see test users' images
+            "min_ratings": None,  # users with fewer are left out
+            "max_missing": None,  # how many rated images may have no file
+            "decode_workers": None,  # threads; all usable cores
+            "progress": None,  # whether loading shows a bar
+            "image_folder": None,  # flickr_aes: where the photographs are, below root
+            "test_workers": None,  # flickr_aes: the list's file, if it lies elsewhere
+            # synthetic, whose test_users is a number:
+            "train_users": None,
+            "train_images": None,
+            "raters_per_image": None,
+            "test_ratings": None,  # (least, most) of a test user
+            "gold_images": None,
+            "workers": None,  # threads that draw
         }
     )
     config.model = _section(
@@ -103,7 +124,7 @@ def base() -> ConfigDict:
             "inner_steps": 5,  # S, on each level
             "optimizer": "sgd",
             "optimizer_options": {},
-            "rates": ((".*", 0.25),),  # beta = 1/k
+            "rates": ((".*", "1/k"),),  # beta; "1/k" is one over users_per_step
             "pull": (),  # (pattern, strength): towards the starting prior
             "query": {},  # what the second level's inner loop has for itself
             "schedule": "constant",  # constant | linear | cosine | by epoch

@@ -137,6 +137,11 @@ class TrainState:
     step: Int[Array | np.ndarray, ""]
     key: Key[Array, ""]
 
+    @property
+    def prior(self) -> dict[str, PyTree]:
+        """What meta-learners and personalizers take: parameters and statistics."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
     def replace(self, **changes: Any) -> "TrainState":
         """The state with some fields changed."""
         return dataclasses.replace(self, **changes)
@@ -150,6 +155,14 @@ class Personalizer(Protocol):
     shared and never batched; `adapted` is a pytree of fixed shape that holds all that
     changed for the user. Predicting after `init` gives the generic, un-adapted scores.
     """
+
+    def learnable(self, prior: PyTree) -> PyTree:
+        """The prior with the method's own meta-parameters added; often just the prior.
+
+        They are `prior["params"]["inner"]`, such as learned inner rates, and begin with
+        the values that the method has without learning.
+        """
+        ...
 
     def init(self, prior: PyTree) -> PyTree:
         """The adapted state of a user who has rated nothing."""

@@ -18,7 +18,7 @@ def main() -> None:
     try:
         path = write_report(flags.workdir, flags.out)
         print(terminal_summary(flags.workdir, path))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from error
 
 

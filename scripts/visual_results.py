@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 
 from jiaa.cli import build
 from jiaa.cli.finished import Finished, open_run
-from jiaa.cli.launch import EXPECTED
-from jiaa.cli.settings import assign, recorded_config
+from jiaa.cli.launch import EXPECTED, in_words
+from jiaa.cli.settings import assign, differences, recorded_config
 from jiaa.data import Dataset
 from jiaa.evaluate.replay import Replay, replay
 from jiaa.evaluate.saliency import gradient_maps, pixel_scores
@@ -100,11 +100,10 @@ def open_scene(flags: argparse.Namespace) -> Scene:
     configs = [recorded_config(workdir) for workdir in (flags.ba, flags.blg)]
     for config in configs:
         assign(config, flags.set)
-    data = [build.plain(config.data) for config in configs]
-    if data[0] != data[1]:
+    if wrong := differences(*configs, sections=("data",)):
         raise ValueError(
-            f"{flags.ba} was trained on {data[0]}, {flags.blg} on {data[1]}; expected "
-            "runs on the same data. Name another run, or --set data.FIELD=VALUE"
+            f"{flags.ba} (there) and {flags.blg} (here) were trained on other data: "
+            f"{'; '.join(wrong)}; expected runs on the same data. Name another run"
         )
     dataset = build.dataset(configs[0])
     tasks = dataset.split("test")
@@ -294,4 +293,4 @@ if __name__ == "__main__":
     try:
         main()
     except EXPECTED as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(in_words(error))

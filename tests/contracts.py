@@ -113,6 +113,7 @@ def check_personalizer(
     """
     check_static(personalizer)
     check = _Check(personalizer, prior, store, key, atol)
+    check.learnable(episode)
     check.outcome(episode, generic=generic)
     check.ways_of_running(episode)
     check.blindness(episode)
@@ -153,6 +154,15 @@ class _Check:
     def same(self, got: Any, expected: Any, what: str) -> None:
         """Fail with `what` unless the unit scores agree to `atol`."""
         np.testing.assert_allclose(got, expected, rtol=0, atol=self.atol, err_msg=what)
+
+    def learnable(self, episode: Episode) -> None:
+        """Meta-parameters are added once, and leave the generic scores as they were."""
+        once = self.personalizer.learnable(self.prior)
+        twice = self.personalizer.learnable(once)
+        assert _structure(twice) == _structure(once), "learnable twice adds more"
+        method, start = self.personalizer, self.personalizer.init(once)
+        got = method.predict(once, start, episode.query, self.store)
+        self.same(got, self.generic(episode.query), "learnable changed the scores")
 
     def outcome(self, episode: Episode, *, generic: Any) -> None:
         """Finite scores of the query's shape; a state of the shape that init gives."""

@@ -17,6 +17,9 @@ class Shift:
 
     flaw: str = ""
 
+    def learnable(self, prior):
+        return prior + 1 if self.flaw == "changes the prior" else prior
+
     def init(self, prior):
         return jnp.zeros(())
 
@@ -84,6 +87,7 @@ def test_a_sound_method_passes(case):
         "reads the query",
         "keeps the user axis",
         "query statistics",
+        "changes the prior",
     ],
 )
 def test_each_flaw_is_caught(case, flaw):

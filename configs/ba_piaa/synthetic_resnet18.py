@@ -31,12 +31,12 @@ def get_config():
         (f"stage{number}.mean", f"stage{number}.std") for number in range(1, 5)
     )
     config.trunk.map = "standardise"
-    config.generic.steps = 1400
+    config.generic.steps = 800
     config.generic.optimizer = "adamw"
     config.generic.optimizer_options = {"weight_decay": 0.2}
     config.generic.rates = (("head/(fast|warp)", 0.0), (".*", 3e-3))
     config.generic.schedule = "cosine"
-    config.generic.save_every = 350
+    config.generic.save_every = 200
     config.generic.refit = True
     config.generic.strength = 3000.0
     config.meta.steps = 0

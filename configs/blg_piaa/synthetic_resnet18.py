@@ -25,7 +25,7 @@ def get_config():
         "rates": (("head/warp", 0.5), ("head/slow", 1e-5)),
     }
     # The fast weights' prior stays 0, as a new user's is.
-    config.meta.rates = (("head/fast", 0.0), (".*", 0.25))
+    config.meta.rates = (("head/fast", 0.0), (".*", "1/k"))
     config.meta.schedule = "cosine"
     config.meta.iterations_per_dispatch = 20
     config.meta.save_every = 400

@@ -1,79 +1,64 @@
-"""From a config to the values and functions of the stages to the left.
+"""From a config to data, network and views; `learners.py` has what learns.
 
 `configs/common.py` documents every field.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
+import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Key, PyTree
 
 from jiaa import data
-from jiaa.meta import bilevel, inner, sequential
+from jiaa.cli.options import Config, ConfigError, construct, unknown, word
 from jiaa.models import generic, pretrained, views
-from jiaa.personalize import Finetune, Ridge
-from jiaa.train import optimizers
-from jiaa.types import Personalizer
-
-Config = Any  # an ml_collections.ConfigDict
+from jiaa.models.backbones import BACKBONES
+from jiaa.models.heads import HEADS
 
 
-CHOICES = {
-    "generic.trains": ("all", "head", "ridge"),
-    "meta.mode": ("parallel", "sequential"),
-    "meta.outer": ("blg", "maml"),
-    "meta.keep": ("prior", "last_user"),
-    "meta.strategy": ("vmap", "map", "unroll"),
-    "adapt.kind": ("finetune", "ridge"),
-}
+def dataset(config: Config, *, progress: bool = True) -> data.Dataset:
+    """The dataset of `config.data`: a name, a root, and the options of its loader."""
+    options = dataset_options(config)
+    if not progress:
+        options["progress"] = False
+    section = config.data
+    return data.load(section.name, root=section.root or None, **options)
 
 
-def check(config: Config) -> None:
-    """Refuses, before anything is trained, what would only be found afterwards.
+def dataset_options(config: Config) -> dict[str, Any]:
+    """What `config.data` chooses of its loader's options; None leaves it to the loader.
 
     Raises:
-      ValueError: an unknown word, or numbers that do not go together.
+      DataError: an unknown dataset.
+      ConfigError: an unknown option, or one that this dataset does not take.
     """
-    for path, known in CHOICES.items():
-        section, field = path.split(".")
-        if config[section][field] not in known:
-            found = config[section][field]
-            raise ValueError(f"config.{path} is {found!r}; expected one of {known}")
-    generic_, meta = config.generic, config.meta
-    if generic_.steps < 1 and not meta.steps:
-        raise ValueError(
-            "config.generic.steps and config.meta.steps are 0: nothing to do"
-        )
-    if (generic_.refit or generic_.trains == "ridge") and config.model.head != "warped":
-        raise ValueError(
-            "config.generic.refit and trains='ridge' solve for a 'warped' head; "
-            f"config.model.head is {config.model.head!r}"
-        )
-    for field in ("steps", "save_every", "log_every"):
-        if meta[field] % meta.iterations_per_dispatch:
-            raise ValueError(
-                f"config.meta.iterations_per_dispatch={meta.iterations_per_dispatch} "
-                f"does not divide config.meta.{field}={meta[field]}; round one of them"
+    section = plain(config.data)
+    name = section.pop("name")
+    section.pop("root")
+    known = data.loader_options(name)
+    chosen = {field: value for field, value in section.items() if value is not None}
+    for field, value in chosen.items():
+        if field in known:
+            continue
+        if any(field in data.loader_options(other) for other in data.DATASETS):
+            raise ConfigError(
+                f"config.data.{field}={value!r} does nothing for the dataset {name!r}, "
+                f"which takes {', '.join(known)}; set it to None"
             )
-
-
-def dataset(config: Config) -> data.Dataset:
-    """The dataset of `config.data`: a name, a root, and the options of its loader."""
-    options = plain(config.data)
-    name, root = options.pop("name"), options.pop("root")
-    options["cache_dir"] = options["cache_dir"] or None
-    return data.load(name, root=root or None, **options)
+        raise unknown("config.data", field, known)
+    return {**chosen, "cache_dir": chosen.get("cache_dir") or None}
 
 
 def model(config: Config) -> generic.Aesthetic:
     """The network of `config.model`."""
     options = plain(config.model)
-    options.pop("weights")
-    return generic.create_model(**options)
+    del options["weights"]
+    for part, table in (("backbone", BACKBONES), ("head", HEADS)):
+        make = table[word(config, f"model.{part}")]
+        construct(f"model.{part}_options", make, **options[f"{part}_options"])
+    return construct("model", generic.create_model, **options)
 
 
 def image_view(config: Config) -> views.ImageView:
@@ -94,9 +79,7 @@ def initial_variables(
     config: Config, network: generic.Aesthetic, *, key: Key[Array, ""]
 ) -> PyTree:
     """Random variables; the backbone's from `config.model.weights` if that is set."""
-    # No parameter's shape depends on the images' size.
-    side: int = max(network.backbone.minimum_size, 32)
-    images = jnp.zeros((2, side, side, 3), jnp.float32)
+    images = jnp.zeros(_images_shape(network), jnp.float32)
     variables = generic.initialise(network, images, key=key)
     if config.model.weights:
         loaded = pretrained.load_pretrained(config.model.weights, network.backbone)
@@ -106,137 +89,38 @@ def initial_variables(
     return variables
 
 
-def head_variables(
-    network: generic.Aesthetic, *, width: int, key: Key[Array, ""]
-) -> PyTree:
-    """Random variables of the head alone, on features of that width."""
-    features = jnp.zeros((2, width), jnp.float32)
-    variables = dict(network.init(key, features, method="score"))
-    variables.setdefault("batch_stats", {})
-    return variables
+def check_weights(config: Config) -> None:
+    """Refuses weights that are not there, or of an unknown kind, before data is read.
 
-
-def optimizer(section: Config, *, num_steps: int) -> optax.GradientTransformation:
-    """`section.optimizer` with a rate a pattern, on `section.schedule` if it is set."""
-    options = plain(section.optimizer_options)
-
-    def make(rate):
-        return optimizers.optimizer(section.optimizer, rate, **options)
-
-    def scheduled(rate):
-        if section.schedule == "constant":
-            return rate
-        if section.schedule in ("cosine", "linear"):
-            return optimizers.schedule(section.schedule, rate, steps=num_steps)
-        steps = section.steps_per_epoch
-        return optimizers.schedule(section.schedule, rate, steps_per_epoch=steps)
-
-    groups = {
-        pattern: scheduled(rate) if rate else None for pattern, rate in section.rates
-    }
-    return optimizers.by_path(groups, default=None, make=make)
-
-
-def inner_loop(
-    config: Config, network: nn.Module, *, method: str, view: views.View
-) -> inner.InnerLoop:
-    """The inner loop of `config.inner`."""
-    section = plain(config.inner)
-    rates = _rates(section.pop("rates"))
-    optimizer = inner.InnerOptimizer(
-        name=section.pop("optimizer"), rates=rates, **section.pop("optimizer_options")
-    )
-    calibrate = section.pop("calibrate")
-    return inner.InnerLoop(
-        model=network,
-        view=view,
-        method=method,
-        optimizer=optimizer,
-        calibrate=inner.Calibration(**calibrate) if calibrate else None,
-        **section,
-    )
-
-
-def _changed(loop: inner.InnerLoop, changes: Mapping[str, Any]) -> inner.InnerLoop:
-    """`loop` with the fields that another level or test time has for itself."""
-    changes = dict(changes)
-    if rates := changes.pop("rates", ()):
-        optimizer = dataclasses.replace(loop.optimizer, rates=_rates(rates))
-        changes["optimizer"] = optimizer
-    return dataclasses.replace(loop, **changes)
-
-
-def _rates(rates: Any) -> tuple[tuple[str, float], ...]:
-    return tuple((pattern, float(rate)) for pattern, rate in rates)
-
-
-def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Personalizer:
-    """Test-time adaptation: `config.adapt`; `width` is that of the store's features."""
-    section = plain(config.adapt)
-    kind = section.pop("kind")
-    if kind == "finetune":
-        steps = section.pop("steps")
-        del section["strength"], section["learned"]
-        return Finetune(_changed(loop, section), steps=steps)
-    if kind == "ridge":
-        chosen = {name: section[name] for name in ("strength", "learned")}
-        return Ridge(loop.model, width, **chosen)
-    raise ValueError(f"config.adapt.kind is {kind!r}; expected 'finetune' or 'ridge'")
-
-
-def meta_step(
-    config: Config, loop: inner.InnerLoop, *, users: int, width: int
-) -> bilevel.MetaStep | sequential.SequentialStep:
-    """One meta-iteration of `config.meta`; `users` is the number of training users."""
-    section = config.meta
-    sampling = bilevel.Sampling(**plain(section.sampling))
-    if section.mode == "sequential":
-        return sequential.SequentialStep(
-            loop, users_per_epoch=users, steps=section.inner_steps, sampling=sampling
+    Raises:
+      ConfigError: names the file and the remedy.
+    """
+    path = Path(config.model.weights)
+    if config.prior or not config.model.weights:
+        return
+    if path.suffix not in pretrained.READERS or not path.is_file():
+        raise ConfigError(
+            f"config.model.weights={config.model.weights!r} is no file ending in one "
+            f"of {', '.join(pretrained.READERS)}; give torchvision's file of "
+            f"{pretrained.SPECS[config.model.backbone].torchvision}, or '' to start at "
+            "random"
         )
-    if section.mode != "parallel":
-        known = "'parallel' or 'sequential'"
-        raise ValueError(f"config.meta.mode is {section.mode!r}; expected {known}")
-    return bilevel.MetaStep(
-        outer=outer_update(config, loop, width=width),
-        optimizer=optax.chain(
-            optimizers.pull_to_start(_rates(section.pull)),
-            optimizer(section, num_steps=section.steps),
-        ),
-        sampling=sampling,
-        carry_statistics=loop.batch_norm == "carry",
-        strategy=section.strategy,
-        chunk=section.chunk,
-    )
 
 
-def learnable(
-    config: Config, loop: inner.InnerLoop, params: PyTree, *, width: int
-) -> PyTree:
-    """`params` with what the learner itself learns: inner rates, a ridge's strength."""
-    if config.meta.outer == "maml":
-        return personalizer(config, loop, width=width).learnable(params)  # pyright: ignore
-    return loop.learnable(params)
+def variable_shapes(network: generic.Aesthetic) -> PyTree:
+    """The shapes of all variables, computed without arrays.
+
+    Behind a frozen trunk with a feature map the head is wider; its names are the same.
+    """
+    images = jax.ShapeDtypeStruct(_images_shape(network), jnp.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), images)
+    return {"batch_stats": {}} | dict(shapes)
 
 
-def outer_update(
-    config: Config, loop: inner.InnerLoop, *, width: int
-) -> bilevel.OuterUpdate:
-    """The outer update of `config.meta.outer`: "blg" or "maml"."""
-    section = config.meta
-    if section.outer == "blg":
-        if loop.optimizer.learned:
-            raise ValueError(
-                "config.inner.optimizer_options.learned needs config.meta.outer="
-                "'maml': no gradient reaches the inner rates through BLG-PIAA's update"
-            )
-        query = plain(section.query)
-        query_loop = _changed(loop, query) if query else None
-        return bilevel.BLG(loop, section.inner_steps, query_loop)
-    if section.outer == "maml":
-        learner = personalizer(config, loop, width=width)
-        return bilevel.MAML(learner, loss=section.outer_loss)
-    raise ValueError(f"config.meta.outer is {section.outer!r}; expected 'blg', 'maml'")
+def _images_shape(network: generic.Aesthetic) -> tuple[int, int, int, int]:
+    # No parameter's shape depends on the images' size.
+    side: int = max(network.backbone.minimum_size, 32)  # pyright: ignore
+    return 2, side, side, 3
 
 
 def plain(section: Config) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jiaa.cli import build
+from jiaa.cli import build, learners
+from jiaa.cli.options import Config
 from jiaa.cli.problem import Learned, Problem, load, make_problem
 from jiaa.data import Dataset
 from jiaa.models import trunk
@@ -27,14 +28,14 @@ class Finished:
         size -> what the store would hold of them.
     """
 
-    config: build.Config
+    config: Config
     problem: Problem
     personalizer: Personalizer
     content: Callable[[Array], Array]
 
 
 def open_run(
-    config: build.Config,
+    config: Config,
     workdir: str | os.PathLike[str],
     *,
     dataset: Dataset,
@@ -51,12 +52,14 @@ def open_run(
     problem = make_problem(
         config, network, dataset, learned, image_ids=image_ids, progress=progress
     )
-    loop = build.inner_loop(config, network, method=problem.method, view=problem.view)
+    loop = learners.inner_loop(
+        config, network, method=problem.method, view=problem.view
+    )
     width = problem.store.content.shape[-1]
     return Finished(
         config,
         problem,
-        build.personalizer(config, loop, width=width),
+        learners.personalizer(config, loop, width=width),
         _content(config, network, learned),
     )
 

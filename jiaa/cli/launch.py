@@ -1,5 +1,7 @@
 """Runs a function of (config, workdir) from the command line, with short errors."""
 
+import ast
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -27,17 +29,73 @@ EXPECTED = (
 )
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class WholeOrPair(flags.ArgumentParser):
+    """A whole number; or a pair of them, which image sizes may be."""
+
+    def parse(self, argument: Any) -> Any:
+        """The number or pair of `argument`."""
+        if not isinstance(argument, str):
+            return argument
+        try:
+            return int(argument, 0)
+        except ValueError:
+            value = AnyValue().parse(argument)
+        if isinstance(value, tuple) and all(type(x) is int for x in value):
+            return value
+        raise ValueError(f"{argument!r} is no whole number, such as 8")
+
+    def flag_type(self) -> str:
+        """What absl's help calls it."""
+        return "int"
+
+
+class AnyValue(flags.ArgumentParser):
+    """A Python literal, or else a string; "None" and nothing leave a field unset."""
+
+    def parse(self, argument: Any) -> Any:
+        """The value of `argument`."""
+        if not isinstance(argument, str):
+            return argument
+        text = argument.strip()
+        try:
+            return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+        except (SyntaxError, ValueError):
+            return text or None
+
+    def flag_type(self) -> str:
+        """What absl's help calls it."""
+        return "value"
+
+
+def in_words(error: BaseException) -> str:
+    """An expected error as a command tells it, with what can be done there."""
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.errno in FULL:
+        said += ". Make room and give the same command: it takes up what is there"
+    if isinstance(error, DataError):
+        said += "\n(An option NAME of the dataset is set by --config.data.NAME=VALUE.)"
+    return said
+
+
 def launch(function: Callable[..., Any]) -> None:
     """Runs `function(config, workdir)` on the flags of these names, prints its result.
 
     Configs import each other from the repository's root, which is put on the path.
     """
     sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[2]))
+    config_flags.register_flag_parser_for_type(type(None), AnyValue())
+    config_flags.register_flag_parser_for_type(int, WholeOrPair())
     config = config_flags.DEFINE_config_file("config", None, "The experiment.")
     workdir = flags.DEFINE_string("workdir", None, "Where the run lives.")
     flags.mark_flags_as_required(["config", "workdir"])
+    parsed = False
 
     def main(argv: list[str]) -> None:
+        nonlocal parsed
+        parsed = True
         if len(argv) > 1:
             raise app.UsageError(f"unexpected arguments: {argv[1:]}")
         logging.set_verbosity(logging.WARNING)
@@ -46,13 +104,14 @@ def launch(function: Callable[..., Any]) -> None:
         except EXPECTED as error:
             if os.environ.get("JIAA_TRACEBACK"):
                 raise
-            sys.exit(f"{type(error).__name__}: {error}")
+            sys.exit(in_words(error))
         print(result)
 
     try:
         app.run(main)
-    except (AttributeError, KeyError, OSError) as error:
+    except (AttributeError, KeyError, OSError, SyntaxError, TypeError) as error:
         # From absl, while it reads the flags: a field or a file that is not there.
-        if os.environ.get("JIAA_TRACEBACK"):
+        if parsed or os.environ.get("JIAA_TRACEBACK"):
             raise
-        sys.exit(f"--config: {str(error).strip()}; configs/common.py lists all fields")
+        said = str(error).strip().strip("\"'").replace("\\n", " ").replace("\\", "")
+        sys.exit(f"--config can't be read: {said}; configs/common.py lists all fields")

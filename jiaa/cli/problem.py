@@ -13,11 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, PyTree
+from safetensors import SafetensorError
 
 from jiaa.cli import build
+from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.settings import differences, finished_file, recorded_config
 from jiaa.data import Dataset
 from jiaa.data import store as data_store
-from jiaa.models import feature_map, trunk, variables
+from jiaa.data.table import some
+from jiaa.models import feature_map, generic, trunk, variables
 from jiaa.models.feature_map import FeatureMap
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import FeatureView, View
@@ -52,7 +56,12 @@ def save(learned: Learned, path: str | os.PathLike[str]) -> None:
     tree = dict(learned.variables)
     if learned.feature_map is not None:
         tree["map"] = feature_map.to_arrays(learned.feature_map)
-    variables.save_variables(path, tree)
+    try:
+        variables.save_variables(path, tree)
+    except SafetensorError as error:  # an OSError of theirs: the disk is full, say
+        raise OSError(
+            f"{path} cannot be written: {error}. Make room, and run again"
+        ) from error
 
 
 def load(workdir: str | os.PathLike[str]) -> Learned:
@@ -61,20 +70,86 @@ def load(workdir: str | os.PathLike[str]) -> Learned:
     Raises:
       FileNotFoundError: its training has not finished.
     """
-    path = Path(workdir) / PRIOR_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: no training has finished in this workdir. Run "
-            "scripts/train.py with the same --config and --workdir first."
-        )
+    return _read(finished_file(workdir, PRIOR_FILE))
+
+
+def _read(path: Path) -> Learned:
     tree = variables.load_variables(path)
     arrays = tree.pop("map", None)
     fitted = None if arrays is None else feature_map.from_arrays(arrays)
     return Learned({"batch_stats": {}, **tree}, fitted)
 
 
+def borrowed(config: Config, network: Aesthetic) -> Learned:
+    """The prior that `config.prior` names, which has to fit this experiment.
+
+    A workdir's run must have had the same data, network and trunk. A file
+    (`prior.safetensors` of any run) may come from other data, on purpose.
+
+    Raises:
+      FileNotFoundError: there is none; says what to do.
+      ConfigError: it does not fit.
+    """
+    path = Path(config.prior)
+    if path.is_file():
+        learned = _read(path)
+    else:
+        try:
+            learned = load(path)
+            recorded = recorded_config(path)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"config.prior: {error} Or leave config.prior empty: the generic prior "
+                "is then trained in WORKDIR/generic."
+            ) from error
+        wrong = differences(recorded, config, sections=("data", "model", "trunk"))
+        if recorded.get("dataset") != config.dataset:
+            wrong.insert(0, f"dataset is {recorded.get('dataset')!r} there")
+        if wrong:
+            raise ConfigError(
+                f"config.prior={config.prior!r} is a run of another kind: "
+                f"{'; '.join(wrong)}. What it learned from may be tested here. Give "
+                "the same settings, or a prior of this experiment; to start there on "
+                f"purpose, give the file: {path / PRIOR_FILE}"
+            )
+    _check_fits(config, network, learned)
+    return learned
+
+
+def _check_fits(config: Config, network: Aesthetic, learned: Learned) -> None:
+    """Refuses a network of other parameters, or one without the map that is asked for.
+
+    How wide a head is depends on the map: its names alone count.
+    """
+    wrong = []
+    for name, expected in build.variable_shapes(network).items():
+        found = _shapes(learned.variables.get(name, {}))
+        for path, shape in _shapes(expected).items():
+            there = found.get(path)
+            if there is None:
+                wrong.append(f"{path} is missing")
+            elif path.startswith("backbone/") and there != shape:
+                wrong.append(f"{path} is {there} there, {shape} here")
+    maps = config.trunk.frozen and config.trunk.map != "none"
+    if maps != (learned.feature_map is not None):
+        wrong.append(f"config.trunk.map={config.trunk.map!r} is not what it has")
+    if wrong:
+        raise ConfigError(
+            f"config.prior={config.prior!r} holds another network than config.model: "
+            f"{some(wrong)}. Give the config.model and config.trunk that it was "
+            "trained with, or another prior"
+        )
+
+
+def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
 def fresh(
-    config: build.Config, network: Aesthetic, dataset: Dataset, *, progress: bool
+    config: Config, network: Aesthetic, dataset: Dataset, *, progress: bool
 ) -> Learned:
     """Initial variables; those of a trunk that stays frozen with its feature map."""
     whole = build.initial_variables(config, network, key=jax.random.key(config.seed))
@@ -98,7 +173,7 @@ def mapped(config, network, dataset: Dataset, whole: PyTree, *, progress) -> Lea
     )
     width = sum(widths) if fitted is None else fitted(features[ids[:1]]).shape[1]
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    head = build.head_variables(network, width=width, key=key)
+    head = generic.initialise_head(network, width=width, key=key)
     merged = {name: {**whole[name], **head[name]} for name in ("params", "batch_stats")}
     return Learned(merged, fitted)
 
@@ -125,7 +200,7 @@ def compute_features(config, network, dataset, whole, *, image_ids, progress):
 
 
 def make_problem(
-    config: build.Config,
+    config: Config,
     network: Aesthetic,
     dataset: Dataset,
     learned: Learned,

@@ -4,15 +4,49 @@ For commands that need several configs at once, which flags named `--config` can
 """
 
 import ast
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from jiaa.train.workdir import CONFIG
+from jiaa.cli.options import Config, ConfigError, expected
+from jiaa.train.workdir import CONFIG, read_record
+
+# Files may move, and the work be shared out otherwise: nothing that is learned changes.
+FREE = {
+    "data": (
+        "root",
+        "cache_dir",
+        "image_folder",
+        "test_workers",
+        "progress",
+        "decode_workers",
+        "workers",
+    ),
+    "model": ("weights",),
+    "trunk": (),
+}
+
+
+def finished_file(workdir: str | os.PathLike[str], name: str) -> Path:
+    """The path of a file that a run leaves in its workdir.
+
+    Raises:
+      FileNotFoundError: it is not there; says how far the run has come.
+    """
+    workdir = Path(workdir)
+    path = workdir / name
+    if path.is_file():
+        return path
+    if (workdir / CONFIG).is_file():
+        found = "no training has finished in this workdir"
+        remedy = "Run scripts/train.py with the same --config and --workdir first."
+    else:
+        found = f"{workdir} is no workdir of a run"
+        remedy = "Name the folder that was scripts/train.py's --workdir."
+    raise FileNotFoundError(f"{path} does not exist: {found}. {remedy}")
 
 
 def recorded_config(workdir: str | os.PathLike[str]) -> ConfigDict:
@@ -20,14 +54,28 @@ def recorded_config(workdir: str | os.PathLike[str]) -> ConfigDict:
 
     Raises:
       FileNotFoundError: the folder holds no run.
+      WorkdirError: its record is damaged.
     """
-    path = Path(workdir) / CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: {workdir} is no workdir of a run. Name the folder "
-            "that was scripts/train.py's --workdir."
+    path = finished_file(workdir, CONFIG)
+    return ConfigDict(_hashable(read_record(path)["config"]))
+
+
+def differences(one: Config, other: Config, *, sections: Collection[str]) -> list[str]:
+    """What two configs choose otherwise in these sections, a phrase each.
+
+    Where files lie, and how the work is shared out, does not count (`FREE`). A field
+    that one of them lacks is as good as None there.
+    """
+    said = []
+    for section in sections:
+        ours, theirs = (
+            _hashable(dict(x.get(section) or ConfigDict())) for x in (one, other)
         )
-    return ConfigDict(_hashable(json.loads(path.read_text(encoding="utf-8"))["config"]))
+        for name in sorted(ours.keys() | theirs.keys()):
+            pair = ours.get(name), theirs.get(name)
+            if name not in FREE.get(section, ()) and pair[0] != pair[1]:
+                said.append(f"{section}.{name} is {pair[0]!r} there, {pair[1]!r} here")
+    return said
 
 
 def assign(config: ConfigDict, settings: Sequence[str]) -> None:
@@ -42,16 +90,16 @@ def assign(config: ConfigDict, settings: Sequence[str]) -> None:
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
-            raise ValueError(f"{setting!r} sets nothing; expected path=value")
+            raise ConfigError(f"{setting!r} sets nothing; expected path=value")
         *sections, name = path.split(".")
         section: Any = config
         for step in sections:
             section = section.get(step) if isinstance(section, ConfigDict) else None
         if not isinstance(section, ConfigDict):
-            raise ValueError(f"the config has no section {'.'.join(sections)!r}")
+            raise ConfigError(f"the config has no section {'.'.join(sections)!r}")
         if name not in section and not _is_open(sections):
-            fields = ", ".join(sorted(section.keys()))
-            raise ValueError(f"the config has no {path!r}; known there: {fields}")
+            known = expected(name, sorted(section.keys()))
+            raise ConfigError(f"the config has no {path!r}; {known}")
         section[name] = _parsed(text, section.get(name), setting)
 
 
@@ -72,7 +120,7 @@ def _parsed(text: str, old: Any, setting: str) -> Any:
     elif isinstance(old, ConfigDict):
         fits = isinstance(value, dict)
     if not fits:
-        raise ValueError(f"{setting!r}: expected a value such as {old!r}")
+        raise ConfigError(f"{setting!r}: expected a value such as {old!r}")
     return value
 
 
@@ -83,6 +131,6 @@ def _is_open(sections: Sequence[str]) -> bool:
 
 def _hashable(value: Any) -> Any:
     """JSON's lists as tuples, as configs are written: they become static under jit."""
-    if isinstance(value, dict):
+    if isinstance(value, ConfigDict | dict):
         return {name: _hashable(x) for name, x in value.items()}
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value

@@ -2,7 +2,7 @@
 
 from jiaa.data.dataset import Dataset, assemble
 from jiaa.data.images import ImageError
-from jiaa.data.sources import DATASETS, load, load_folder
+from jiaa.data.sources import DATASETS, load, load_folder, loader_options
 from jiaa.data.table import DataError
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "assemble",
     "load",
     "load_folder",
+    "loader_options",
 ]

@@ -86,21 +86,17 @@ def assemble(
     """
     ids = user_ids(rating_counts(ratings))
     of_user, of_image = _placement(ratings, user_split, image_split)
-    placed = of_user == of_image
-    kept, few = _with_enough(ratings, of_user, placed, min_ratings=min_ratings)
-    notes += _left_out(int((~placed).sum()), few, min_ratings)
-    if not kept.any():
-        raise DataError(f"dataset {name!r} has no ratings left: {'; '.join(notes)}")
-    for note in notes:
-        logging.getLogger(__name__).warning("%s: %s", name, note)
-    rows = {image: row for row, image in enumerate(image_names)}
-    training = select(ratings, kept & (of_user == "train"))
-    crowd, raters = mean_scores(training, image_names)
+    kept, left_out = _kept(ratings, of_user, of_image, min_ratings=min_ratings)
+    notes += left_out
+    _tell(name, notes, empty=not kept.any())
+    crowd, raters = mean_scores(
+        select(ratings, kept & (of_user == "train")), image_names
+    )
     return Dataset(
         name=name,
         store=store,
         image_names=tuple(image_names),
-        tasks=_tasks_by_split(ratings, rows, of_user, kept=kept, side=side),
+        tasks=_tasks_by_split(ratings, image_names, of_user, kept=kept, side=side),
         workers={number: worker for worker, number in ids.items()},
         scale=ratings.scale,
         mean_scores=crowd,
@@ -114,12 +110,13 @@ def assemble(
 
 def _tasks_by_split(
     ratings: Ratings,
-    rows: Mapping[str, int],
+    image_names: Sequence[str],
     of_user: np.ndarray,
     *,
     kept: np.ndarray,
     side: PyTree,
 ) -> dict[str, UserTasks]:
+    rows = {image: row for row, image in enumerate(image_names)}
     tasks = {}
     for split in sorted(set(of_user[kept].tolist())):
         here = np.flatnonzero(kept & (of_user == split))
@@ -128,15 +125,27 @@ def _tasks_by_split(
     return tasks
 
 
-def _left_out(crossing: int, few: Sequence[str], min_ratings: int) -> tuple[str, ...]:
-    """What is said about ratings and users that do not take part."""
+def _kept(
+    ratings: Ratings, of_user: np.ndarray, of_image: np.ndarray, *, min_ratings: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Which ratings take part, and what is said about those that don't."""
+    placed = of_user == of_image
+    kept, few = _with_enough(ratings, of_user, placed, min_ratings=min_ratings)
     notes = ()
-    if crossing:
+    if crossing := int((~placed).sum()):
         notes += (f"{crossing} ratings left out: the image belongs to another split",)
     if few:
         found = f"{len(few)} users left out with fewer than {min_ratings} ratings"
         notes += (f"{found}: {some(few)}",)
-    return notes
+    return kept, notes
+
+
+def _tell(name: str, notes: Sequence[str], *, empty: bool) -> None:
+    """Logs what was left out; if that was everything, it is an error."""
+    if empty:
+        raise DataError(f"dataset {name!r} has no ratings left: {'; '.join(notes)}")
+    for note in notes:
+        logging.getLogger(__name__).warning("%s: %s", name, note)
 
 
 def _placement(

@@ -114,15 +114,9 @@ def read_ratings(
         if not worker:
             problem = "the worker's name is empty; give a name"
         elif before != row.line:
-            problem = problem or (
-                f"worker {worker!r} rated {image!r} in line {before} already; keep one "
-                "of the two"
-            )
+            problem = problem or _doubled(worker, image, before)
         elif known_images is not None and image not in known_images:
-            problem = problem or (
-                f"image {image!r} is not listed in images.csv; add it there or remove "
-                "the rating"
-            )
+            problem = problem or _undescribed(image)
         if problem is None:
             kept.append((worker, image, float(score)))
         else:
@@ -198,6 +192,19 @@ def select(ratings: Ratings, rows: np.ndarray) -> Ratings:
         worker=ratings.worker[rows],
         image=ratings.image[rows],
         stars=ratings.stars[rows],
+    )
+
+
+def _doubled(worker: str, image: str, line: int) -> str:
+    return (
+        f"worker {worker!r} rated {image!r} in line {line} already; keep one of the two"
+    )
+
+
+def _undescribed(image: str) -> str:
+    return (
+        f"image {image!r} is not listed in images.csv; add it there or remove the "
+        "rating"
     )
 
 

@@ -1,6 +1,7 @@
 """Datasets by name: each loader reads raw files and returns a `Dataset`."""
 
 import dataclasses
+import inspect
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -52,13 +53,10 @@ def load_folder(
       ImageError: unreadable images.
     """
     folder = read_folder(root, scale=scale, max_missing=max_missing)
-    notes, image_split = (), folder.image_split or None
-    if test_users is not None:
-        names = rating_counts(folder.ratings)
-        user_split = split_users(names, test=test_users, seed=seed)
-        image_split = None if share_images else _held_out(folder.ratings, user_split)
+    if test_users is None:
+        folder, placement = _as_described(folder, mixed_raters)
     else:
-        folder, user_split, notes = _as_described(folder, mixed_raters)
+        placement = _as_chosen(folder, test_users, seed=seed, share_images=share_images)
     store = load_images(
         folder.paths,
         size=image_size,
@@ -66,15 +64,8 @@ def load_folder(
         progress=progress,
         cache_dir=cache_dir,
     )
-    return _assemble(
-        folder,
-        store,
-        name=name or Path(root).resolve().name,
-        user_split=user_split,
-        image_split=image_split,
-        min_ratings=min_ratings,
-        notes=notes,
-    )
+    name = name or Path(root).resolve().name
+    return _assemble(folder, store, name=name, min_ratings=min_ratings, **placement)
 
 
 def load_oasis(root: AnyPath | None = None, **options: Any) -> Dataset:
@@ -163,14 +154,54 @@ def load(
     """
     known = DATASETS.get(str(name_or_path))
     if known is not None:
+        _check_root(str(name_or_path), root)
         given = {} if root is None else {"root": root}
         return known(**given, **options)
     if root is None and Path(name_or_path).is_dir():
         return load_folder(name_or_path, **options)
-    raise DataError(
-        f"{str(name_or_path)!r} is neither a folder nor a dataset; expected one of "
+    raise _no_dataset(str(name_or_path))
+
+
+def _check_root(name: str, root: AnyPath | None) -> None:
+    """Refuses a folder dataset without a folder, and a generated one with one."""
+    if name == "folder" and root is None:
+        raise DataError(
+            "where is the folder? Pass root=FOLDER, with images/ and ratings.csv in it"
+        )
+    if name.startswith("synthetic") and root is not None:
+        raise DataError(
+            f"root={str(root)!r} for the dataset {name!r}, which is generated; leave "
+            "root out, or name the dataset 'folder' to read what lies there"
+        )
+
+
+def _no_dataset(name: str) -> DataError:
+    return DataError(
+        f"{name!r} is neither a folder nor a dataset; expected one of "
         f"{', '.join(DATASETS)} or the path of a folder with ratings.csv"
     )
+
+
+def loader_options(name: str) -> tuple[str, ...]:
+    """The options that `load` takes for a dataset, besides its root.
+
+    Raises:
+      DataError: no such dataset.
+    """
+    if name.startswith("synthetic") and name in DATASETS:
+        from jiaa.data import embedded, synthetic
+
+        makers = [embedded.load_synthetic, synthetic.flickr_aes_view]
+    elif name == "flickr_aes":
+        makers = [load_flickr_aes]
+    else:
+        if name not in DATASETS and not Path(name).is_dir():
+            raise _no_dataset(name)
+        makers = [load_folder]
+    names = dict.fromkeys(
+        x for make in makers for x in inspect.signature(make).parameters
+    )
+    return tuple(x for x in names if x not in ("root", "name", "sizes"))
 
 
 def default_root(name: str) -> Path:
@@ -233,18 +264,42 @@ def raters_of_splits(
 
 def _as_described(
     folder: Folder, mixed_raters: MixedRaters
-) -> tuple[Folder, dict[str, str] | None, tuple[str, ...]]:
-    """The folder without dropped raters, and who is held out by images.csv, if any."""
+) -> tuple[Folder, dict[str, Any]]:
+    """The folder without dropped raters, and its splits as images.csv describes them.
+
+    Without such a description, all users are training users.
+    """
     if not folder.image_split:
-        return folder, dict.fromkeys(rating_counts(folder.ratings), "train"), ()
+        everyone = dict.fromkeys(rating_counts(folder.ratings), "train")
+        return folder, {"user_split": everyone}
     user_split, notes = raters_of_splits(
         folder.ratings, folder.image_split, mixed_raters=mixed_raters
     )
-    if user_split is None:
-        return folder, None, notes
-    kept = np.isin(folder.ratings.worker, list(user_split))
-    ratings = select(folder.ratings, kept)
-    return dataclasses.replace(folder, ratings=ratings), user_split, notes
+    if user_split is not None:
+        kept = np.isin(folder.ratings.worker, list(user_split))
+        folder = dataclasses.replace(folder, ratings=select(folder.ratings, kept))
+    image_split = folder.image_split
+    return folder, {
+        "user_split": user_split,
+        "image_split": image_split,
+        "notes": notes,
+    }
+
+
+def _as_chosen(
+    folder: Folder,
+    test_users: Collection[str] | float,
+    *,
+    seed: int,
+    share_images: bool,
+) -> dict[str, Any]:
+    """The folder's splits by test users, whatever images.csv says."""
+    if isinstance(test_users, str):
+        test_users = (test_users,)  # one name, not a collection of letters
+    names = rating_counts(folder.ratings)
+    user_split = split_users(names, test=test_users, seed=seed)
+    held_out = None if share_images else _held_out(folder.ratings, user_split)
+    return {"user_split": user_split, "image_split": held_out}
 
 
 def _held_out(ratings: Ratings, user_split: Mapping[str, str]) -> dict[str, str]:

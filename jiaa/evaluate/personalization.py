@@ -1,15 +1,16 @@
 """The protocol of PIAA: every user, several numbers of ratings, many random splits.
 
-FLICKR-AES as in PAM, PA_IAA and BLG-PIAA: for each test user, a few of their ratings
-are the support set and all their others the query set, 50 times; the coefficient is
-taken per user and split, averaged over splits, then over users. All methods see the
-same splits.
+PA_IAA, Table V and the text before it (so are PAM's Table 4 and the slides' Table I):
+the images that a user rated "are split into two sets, i.e., k images for model fine-
+tuning and the remaining images for test", 50 times, with k = 10 and k = 100. The
+coefficient is taken per user and split, averaged over splits, then over users. All
+methods see the same splits.
 """
 
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -39,8 +40,7 @@ class Results:
       values: metric -> value; "generic_" + metric is the un-adapted prior's on the same
         query images.
       scores: number of shots -> predicted unit scores of the query images, in the order
-        of
-        the split; only on request.
+        of the split and padded at the end; only on request.
       seconds: wall time of the whole call, compilation included.
     """
 
@@ -77,13 +77,16 @@ def personalization(
       prior: what all users share.
       tasks: the test users' ratings; `image_ids` are rows of `store`.
       store: images or features, on the device or on the host.
-      shots: numbers of support ratings; every user needs at least one more than each.
+      shots: numbers of support ratings, 1 or more; every user needs at least one more
+        than each.
       repeats: how many random splits, or which of them (split r is the same one alone).
-      metrics: name -> metric of (predicted, target, mask).
+      metrics: name -> metric of (predicted, target, mask), in unit scores.
       strategy: how the users of a chunk are run (`task_axis`).
       chunk: users per call; by default as many as `memory_limit` allows.
-      memory_limit: bytes; by default half of the device's memory, or 4 GiB on a CPU.
-      mesh: devices to spread the users of a chunk over.
+      memory_limit: bytes, where no chunk is given; by default half of the device's
+        memory, or 4 GiB on a CPU.
+      mesh: devices to spread the users of a chunk over, which then never talk to each
+        other; any mesh (`train.mesh`).
       keep_scores: whether to return the predictions as well.
       progress: whether to show a progress bar.
       names: user id -> name, for errors.
@@ -96,49 +99,50 @@ def personalization(
     """
     started = time.perf_counter()
     chosen = np.arange(repeats) if isinstance(repeats, int) else np.asarray(repeats)
-    if not chosen.size or not shots or min(shots) < 1:
-        raise ValueError(
-            f"shots={tuple(shots)}, repeats={repeats}; expected at least one number of "
-            "shots, all of them positive, and at least one repeat"
-        )
-    for count in shots:
-        data_tasks.check_shots(tasks, shots=count, names=names or {})
-    devices = 1 if mesh is None else mesh.shape["user"]
-    parts: dict[int, list] = {count: [] for count in shots}
+    _check_numbers(tasks, shots=shots, repeats=chosen, names=names or {})
     size = chunk or users_per_chunk(
         tasks, store, personalizer=personalizer, prior=prior, memory_limit=memory_limit
     )
-    plan = _chunks(tasks, size, devices)
-    bar = tqdm(
-        total=len(plan) * len(parts),
-        desc="evaluate",
-        unit="chunk",
-        disable=not progress,
+    plan = _chunks(tasks, size, devices=1 if mesh is None else mesh.size)
+    measure = functools.partial(
+        _measure,
+        personalizer=personalizer,
+        metrics=tuple(metrics.items()),
+        strategy=strategy,
+        mesh=mesh,
+        keep_scores=keep_scores,
     )
-    rows = _compact_rows(tasks, plan)
-    with bar:
-        for count in parts:
-            for users in plan:
-                compact, kept = data_store.compact(
-                    store, np.asarray(tasks.image_ids)[users], pad_to=rows
-                )
-                measured = _measure(
-                    prior,
-                    tasks[users],
-                    compact,
-                    jnp.asarray(kept),
-                    jnp.asarray(chosen),
-                    key,
-                    personalizer=personalizer,
-                    shots=count,
-                    metrics=tuple(metrics.items()),
-                    strategy=strategy,
-                    mesh=mesh,
-                    keep_scores=keep_scores,
-                )
-                parts[count].append(jax.tree.map(np.asarray, measured))
+    measured: dict[int, list] = {count: [] for count in shots}
+    total = len(plan) * len(measured)
+    with tqdm(total=total, desc="evaluate", unit="chunk", disable=not progress) as bar:
+        for count in measured:
+            for part, compact, kept in _parts(tasks, store, plan):
+                got = measure(prior, part, compact, kept, chosen, key, shots=count)
+                measured[count].append(jax.tree.map(np.asarray, got))
                 bar.update()
-    return _gather(tasks, chosen, parts, started)
+    return _gather(tasks, chosen, measured, started)
+
+
+def _check_numbers(tasks, *, shots, repeats, names) -> None:
+    """Refuses what cannot be measured, before anything is compiled."""
+    if not repeats.size or not shots or min(shots) < 1:
+        raise ValueError(
+            f"shots={tuple(shots)}, {repeats.size} repeats; expected at least one "
+            "number of shots, all of them positive, and at least one repeat"
+        )
+    for count in shots:
+        data_tasks.check_shots(tasks, shots=count, names=names)
+
+
+def _parts(
+    tasks: UserTasks, store: ImageStore, plan: list[Int[np.ndarray, " u"]]
+) -> Iterator[tuple[UserTasks, ImageStore, Int[np.ndarray, " image"]]]:
+    """Each chunk's users, the images that they rated, and these images' ids."""
+    rows = _compact_rows(tasks, plan)
+    for users in plan:
+        ids = np.asarray(tasks.image_ids)[users]
+        compact, kept = data_store.compact(store, ids, pad_to=rows)
+        yield tasks[users], compact, kept
 
 
 def _gather(tasks, chosen, parts, started) -> Results:

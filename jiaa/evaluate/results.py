@@ -4,25 +4,27 @@ import csv
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from jiaa.data.store import replacing
 from jiaa.evaluate.personalization import Results
 
 FIELDS = ("method", "dataset", "user", "shots", "repeat", "metric", "value")
 
 
 def summarise(results: Results) -> list[dict[str, Any]]:
-    """One row a metric and number of shots.
+    """One row a metric and number of shots, as summary.json lists them.
 
-    `mean` is the mean over users of the user's mean over repeats; `std` the standard
-    deviation over repeats of the mean over users; `generic` is `mean` for the
-    un-adapted prior on the same query images. A user-repeat in which the coefficient
-    does not exist is left out and counted in `skipped`.
+    `mean` is the mean over users of the user's mean over repeats; `std` the population
+    standard deviation over repeats of the mean over users; `generic` is `mean` for the
+    un-adapted prior on the same query images. They are None where nothing exists. A
+    user-repeat in which the coefficient does not exist is left out and counted in
+    `skipped`; `users` are those who have at least one.
     """
     rows = []
     for metric in (name for name in results.values if not name.startswith("generic_")):
@@ -46,6 +48,15 @@ def summarise(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
+def _rows(results: Results, names: Mapping[int, str]) -> Iterator[tuple]:
+    """What follows method and dataset in each row of results.csv."""
+    for metric, values in results.values.items():
+        for (shot, user, repeat), value in np.ndenumerate(values):
+            name = names[int(results.user_id[user])]
+            count, split = results.shots[shot], results.repeat[repeat]
+            yield name, count, split, metric, f"{value:.7g}"
+
+
 def _mean(values: Float[np.ndarray, "*axes"], axis: int) -> Any:
     """Mean over what exists; NaN (None for a single number) where nothing does."""
     with warnings.catch_warnings():
@@ -66,22 +77,26 @@ def write(
 ) -> Path:
     """Writes results.csv and summary.json; returns the path of the summary.
 
-    `names` maps user ids to the workers' names. Both files are replaced in one go, so
-    that a kill leaves either the old ones or the new ones.
+    Each file is replaced in one go, so that a kill leaves either the old or the new.
+
+    Args:
+      results: of `personalization`; a value that does not exist is written as nan.
+      workdir: is made if it is missing.
+      method: the method's key, for both files.
+      dataset: the dataset's.
+      names: user id -> worker's name.
+
+    Raises:
+      KeyError: a user has no name; the old files stay.
     """
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     table = workdir / "results.csv"
-    with _replacing(table) as path, path.open("w", newline="") as file:
+    with replacing(table) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(FIELDS)
-        for metric, values in results.values.items():
-            for (shot, user, repeat), value in np.ndenumerate(values):
-                name = names[int(results.user_id[user])]
-                count = results.shots[shot]
-                split = results.repeat[repeat]
-                row = (method, dataset, name, count, split, metric, f"{value:.7g}")
-                writer.writerow(row)
+        for row in _rows(results, names):
+            writer.writerow((method, dataset, *row))
     summary = {
         "method": method,
         "dataset": dataset,
@@ -89,23 +104,6 @@ def write(
         "results": summarise(results),
     }
     target = workdir / "summary.json"
-    with _replacing(target) as path:
+    with replacing(target) as path:
         path.write_text(json.dumps(summary, indent=2) + "\n")
     return target
-
-
-class _replacing:
-    """A temporary path beside `target` that takes its place when all went well."""
-
-    def __init__(self, target: Path):
-        self.target = target
-        self.path = target.with_name(f".{target.name}.{os.getpid()}.part")
-
-    def __enter__(self) -> Path:
-        return self.path
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is None:
-            os.replace(self.path, self.target)
-        else:
-            self.path.unlink(missing_ok=True)

@@ -1,79 +1,45 @@
 """The inner loop: one user's parameters after a few gradient steps on their ratings.
 
-Slides, "Key idea": theta_i' = Adam(L, theta) for S steps. Everything that a
-meta-learner may want to vary is a field of `InnerLoop`: the loss, the optimizer, a rate
-per group of parameters (or learned, one per tensor: Li et al., Meta-SGD, 2017), which
-parameters adapt, and what BatchNorm does.
+Slides, "Key idea": theta_i' = Adam(L, theta) for S steps, with L the mean squared error
+of unit scores, L = 1/M sum_i (y^_i - y_i)^2. Everything that a meta-learner may want to
+vary is a field of `InnerLoop`: the loss, the optimizer, the rates, which parameters
+adapt, and what BatchNorm does.
 """
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import traverse_util
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped
 
 from jiaa import losses
+from jiaa.meta.calibration import Calibration
+from jiaa.meta.inner_optimizer import InnerOptimizer
 from jiaa.models.views import FeatureView, View
 from jiaa.train import parts
 from jiaa.types import Examples, ImageStore
 
-
-@dataclasses.dataclass(frozen=True)
-class InnerOptimizer:
-    """What turns a gradient into a step; hashable, so that it can be static under jit.
-
-    `rates` pairs a path pattern with a learning rate; the first that matches wins. With
-    `learned`, the rates start there and live on in `prior["params"]["inner"]`.
-    """
-
-    name: Literal["adam", "sgd"] = "adam"
-    rates: tuple[tuple[str, float], ...] = ((".*", 1e-3),)
-    learned: bool = False
-    momentum: float = 0.0
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    # Second order differentiates the root at gradient 0: it must stay above 0 there.
-    eps_root: float = 0.0
-
-    @property
-    def direction(self) -> optax.GradientTransformation:
-        """The step for a learning rate of 1, uphill."""
-        if self.name == "adam":
-            return optax.scale_by_adam(self.b1, self.b2, self.eps, self.eps_root)
-        if self.name == "sgd":
-            return optax.trace(self.momentum) if self.momentum else optax.identity()
-        raise ValueError(f"inner optimizer {self.name!r}; expected 'adam' or 'sgd'")
-
-    def initial_rates(self, params: PyTree) -> PyTree:
-        """One rate for each tensor of `params`, by path."""
-        return parts.values_by_path(params, self.rates)
+__all__ = [
+    "Calibration",
+    "InnerLoop",
+    "InnerOptimizer",
+    "carried_statistics",
+    "loss_function",
+    "model_params",
+]
 
 
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """How far users' spreads are trusted: unit scores' usual `spread`, its weight.
+class Batch(NamedTuple):
+    """What one inner step learns from."""
 
-    A user's variance is taken as (1 - weight) * sample variance + weight * spread^2.
-    """
-
-    spread: float
-    weight: float = 0.2
-
-    def scale(self, examples: Examples) -> Float[Array, ""]:
-        """The user's spread over the usual one."""
-        scores = jnp.where(examples.mask, examples.scores, 0.0)
-        mean = losses.masked_mean(scores, jnp.asarray(examples.mask))
-        gap = jnp.where(examples.mask, scores - mean, 0.0)
-        variance = losses.masked_mean(gap**2, jnp.asarray(examples.mask))
-        usual = self.spread**2
-        return jnp.sqrt((1 - self.weight) * variance / usual + self.weight)
+    inputs: Shaped[Array, "image ..."]
+    scores: Float[Array, " image"]
+    mask: Bool[Array, " image"]
+    key: Key[Array, ""]  # of dropout
 
 
 SHIFT_FREE = ("centred", "rank")
@@ -89,20 +55,25 @@ ADAM = InnerOptimizer()
 class InnerLoop:
     """How one user's ratings change the prior; static under jit.
 
+    A prior is `{"params": ..., "batch_stats": ...}`. The state that the methods hand on
+    holds "params" (those that adapt, None in place of the others), "batch_stats",
+    "moments" of the optimizer, and the user's "scale" and "offset" (`calibrate`).
+
     Attributes:
       model: scores inputs: `model.apply(variables, inputs, mask=, batch_statistics=,
-        dropout=, method=)` -> unit scores.
+        dropout=, method=)` -> unit scores. What it computes in (float32 or bfloat16) is
+        its own `dtype`; parameters, moments and losses are float32.
       view: how the store's content becomes the model's input.
       method: the model's method; "score" when the content is a frozen trunk's features.
       optimizer: the inner optimizer.
-      adapts: which parameters change: "all", "head", "batch_norm" or a path pattern.
+      adapts: which parameters change: "all", "head", "batch_norm", "last" or a path
+        pattern (`train.parts`).
       loss: a name in `losses.LOSSES`, or a function (predicted, target, mask) -> one
-        value
-        per example.
+        value per example.
       reduction: "mean" or "sum" over the images; with "sum", more ratings pull harder
         against `decay`.
       decay: rate of decay towards the prior while adapting, added to the gradient
-        (L2-SP: Li et al., ICML 2018).
+        (L2-SP: Li et al., ICML 2018); 0 or more.
       calibrate: whether a user's scores are brought to the raters' usual spread first,
         and predictions back to the user's own spread and mean (`Calibration`).
       batch_norm: "frozen" uses the prior's statistics; "reset" and "carry" normalise by
@@ -112,7 +83,12 @@ class InnerLoop:
       batch_size: images per step, drawn anew at each step; `None` takes all (the
         papers').
       second_order: whether outer gradients pass through the inner ones.
-      remat: recompute activations in the backward pass, for less memory.
+      remat: for `second_order`: the outer backward pass keeps each step's parameters
+        alone and computes its activations again.
+
+    Raises:
+      ValueError: an unknown word; second order through adam without `eps_root`;
+        `calibrate` with a loss that a constant changes.
     """
 
     model: nn.Module
@@ -143,10 +119,26 @@ class InnerLoop:
                 "second_order through adam with eps_root=0 has a NaN gradient wherever "
                 "a gradient is 0; give the inner optimizer eps_root, such as 1e-8"
             )
+        if self.calibrate is not None and self.loss not in SHIFT_FREE:
+            raise ValueError(
+                f"calibrate needs a loss that no constant changes, one of "
+                f"{SHIFT_FREE}; this loop's is {self.loss!r}"
+            )
+
+    def learnable(self, prior: PyTree) -> PyTree:
+        """The prior with this loop's own meta-parameters (learned inner rates) added.
+
+        They are `prior["params"]["inner"]["log_rates"]`, a scalar logarithm a tensor.
+        """
+        if not self.optimizer.learned:
+            return prior
+        log_rates = self.optimizer.initial_log_rates(self._chosen(prior))
+        params = {**prior["params"], "inner": {"log_rates": log_rates}}
+        return {**prior, "params": params}
 
     def start(self, prior: PyTree) -> dict[str, Any]:
         """The state before any step: what adapts, statistics and optimizer moments."""
-        chosen, _ = parts.partition(model_params(prior), self.adapts)
+        chosen = self._chosen(prior)
         return {
             "params": chosen,
             "batch_stats": prior["batch_stats"],
@@ -155,51 +147,12 @@ class InnerLoop:
             "offset": jnp.zeros(()),
         }
 
-    def whole(self, prior: PyTree, state: dict[str, Any]) -> PyTree:
-        """All parameters of the state's network: what adapted, and the prior's."""
-        return self._merged(prior, state["params"])
-
-    def _merged(self, prior: PyTree, chosen: PyTree) -> PyTree:
-        _, rest = parts.partition(model_params(prior), self.adapts)
-        return parts.merge(chosen, rest)
-
     def begin(self, prior: PyTree, support: Examples) -> dict[str, Any]:
         """The state before any step; with the user's scale, if the loop calibrates."""
         state = self.start(prior)
         if self.calibrate is None:
             return state
-        if self.loss not in SHIFT_FREE:
-            raise ValueError(
-                f"calibrate needs a loss that no constant changes, one of "
-                f"{SHIFT_FREE}; this loop's is {self.loss!r}"
-            )
         return {**state, "scale": self.calibrate.scale(support)}
-
-    def finish(
-        self, prior: PyTree, state: dict[str, Any], support: Examples, store: ImageStore
-    ) -> dict[str, Any]:
-        """The state with the user's offset: predictions get the support's mean."""
-        if self.calibrate is None:
-            return state
-        predicted = self.predict(prior, state, support.image_ids, store)
-        mask = jnp.asarray(support.mask)
-        gap = jnp.where(mask, support.scores - predicted, 0.0)
-        return {**state, "offset": state["offset"] + losses.masked_mean(gap, mask)}
-
-    def learnable(self, params: PyTree) -> PyTree:
-        """`params` with this loop's own meta-parameters (learned inner rates) added."""
-        if not self.optimizer.learned:
-            return params
-        chosen, _ = parts.partition(params, self.adapts)
-        rates = self.optimizer.initial_rates(chosen)
-        # Without the gaps of what does not adapt: a file holds arrays alone.
-        log_rates = {
-            path: jnp.log(jnp.float32(rate))
-            for path, rate in traverse_util.flatten_dict(rates).items()
-            if rate is not None
-        }
-        log_rates = traverse_util.unflatten_dict(log_rates)
-        return {**params, "inner": {"log_rates": log_rates}}
 
     def run(
         self,
@@ -212,52 +165,64 @@ class InnerLoop:
         key: Key[Array, ""],
         rate_scale: Float[Array, ""] | float = 1.0,
     ) -> tuple[dict[str, Any], Float[Array, " step"]]:
-        """The state after `steps` steps on `examples`, and the loss before each."""
-        rates = self._rates(prior, state["params"])
-        anchor, _ = parts.partition(model_params(prior), self.adapts)
-        direction = self.optimizer.direction
-        content = store.take(examples.image_ids)
-        inputs = None if self.view.augment else self.view.predicting(content)
+        """Adam(L, theta) for S steps from `state` (slides' listing, lines 7 and 8).
+
+        Args:
+          prior: what all users share; `decay` pulls towards it.
+          state: where to start; of `begin`, or of an earlier run.
+          examples: one user's, padded; masked rows play no part.
+          store: images or features; `examples.image_ids` are its rows.
+          steps: S; 0 leaves the state as it is.
+          key: minibatches, augmentation and dropout of step s follow from
+            `fold_in(key, s)`.
+          rate_scale: multiplies every learning rate.
+
+        Returns:
+          The state after `steps` steps, and the loss before each of them.
+        """
+        content = self._content(examples, store)
+        rates = self.optimizer.rates_of(prior, state["params"])
+        rates = jax.tree.map(lambda rate: rate_scale * rate, rates)
 
         def step(state, index):
             step_key = jax.random.fold_in(key, index)
-            rows, mask = self._draw(examples.mask, step_key)
-            batch = (
-                self.view.learning(content[rows], key=jax.random.fold_in(step_key, 1))
-                if inputs is None
-                else inputs[rows]
-            )
-            (loss, stats), grads = jax.value_and_grad(self._loss, has_aux=True)(
-                state["params"],
-                prior,
-                state["batch_stats"],
-                batch,
-                examples.scores[rows] / state["scale"],
-                mask,
-                jax.random.fold_in(step_key, 2),
-            )
-            if not self.second_order:
-                grads = jax.lax.stop_gradient(grads)
-            if self.decay:
-                grads = jax.tree.map(
-                    lambda grad, param, start: grad + self.decay * (param - start),
-                    grads,
-                    state["params"],
-                    anchor,
-                )
-            updates, moments = direction.update(grads, state["moments"])
-            params = jax.tree.map(
-                lambda param, rate, update: param - rate_scale * rate * update,
-                state["params"],
-                rates,
-                updates,
-            )
-            changed = {"params": params, "batch_stats": stats, "moments": moments}
-            return {**state, **changed}, loss
+            batch = self._batch(content, examples, state, step_key)
+            (loss, stats), gradient = self._gradient(prior, state, batch)
+            changed = self._descend(prior, state, gradient, rates)
+            return {**state, **changed, "batch_stats": stats}, loss
 
         if self.remat:
             step = jax.checkpoint(step)
         return jax.lax.scan(step, state, jnp.arange(steps))
+
+    def first_loss(
+        self,
+        prior: PyTree,
+        state: dict[str, Any],
+        examples: Examples,
+        store: ImageStore,
+        *,
+        key: Key[Array, ""],
+    ) -> Float[Array, ""]:
+        """The loss that `run` with this key would start from."""
+        content = self._content(examples, store)
+        batch = self._batch(content, examples, state, jax.random.fold_in(key, 0))
+        return self._loss(state["params"], prior, state["batch_stats"], batch)[0]
+
+    def finish(
+        self, prior: PyTree, state: dict[str, Any], support: Examples, store: ImageStore
+    ) -> dict[str, Any]:
+        """The state with the user's offset: predictions get the support's mean."""
+        if self.calibrate is None:
+            return state
+        predicted = self.predict(prior, state, support.image_ids, store)
+        mask = jnp.asarray(support.mask)
+        gap = jnp.where(mask, support.scores - predicted, 0.0)
+        return {**state, "offset": state["offset"] + losses.masked_mean(gap, mask)}
+
+    def whole(self, prior: PyTree, state: dict[str, Any]) -> PyTree:
+        """All parameters of the state's network: what adapted, and the prior's."""
+        return self._merged(prior, state["params"])
 
     def predict(
         self,
@@ -266,7 +231,7 @@ class InnerLoop:
         image_ids: Int[Array | np.ndarray, " image"],
         store: ImageStore,
     ) -> Float[Array, " image"]:
-        """Unit scores of images by the state's network."""
+        """Unit scores of images by the state's network; BatchNorm by its statistics."""
         scores = self.model.apply(
             {
                 "params": self.whole(prior, state),
@@ -277,17 +242,27 @@ class InnerLoop:
         )
         return state["offset"] + state["scale"] * scores
 
-    def _rates(self, prior, chosen):
-        if self.optimizer.learned:
-            learned = prior["params"]["inner"]["log_rates"]
-            log_rates: dict[tuple, Any] = dict(traverse_util.flatten_dict(learned))
-            places = traverse_util.flatten_dict(chosen, keep_empty_nodes=True)
-            rates = {
-                path: jnp.exp(log_rates[path]) if _is_array(leaf) else leaf
-                for path, leaf in places.items()
-            }
-            return traverse_util.unflatten_dict(rates)
-        return self.optimizer.initial_rates(chosen)
+    def _chosen(self, prior):
+        """The parameters that adapt."""
+        return parts.partition(model_params(prior), self.adapts)[0]
+
+    def _merged(self, prior, chosen):
+        _, rest = parts.partition(model_params(prior), self.adapts)
+        return parts.merge(chosen, rest)
+
+    def _content(self, examples, store):
+        """The examples' content, as inputs already if every step sees the same ones."""
+        content = store.take(examples.image_ids)
+        return content if self.view.augment else self.view.predicting(content)
+
+    def _batch(self, content, examples, state, key) -> Batch:
+        """One step's images, with the user's scores at the usual spread."""
+        rows, mask = self._draw(examples.mask, key)
+        inputs = content[rows]
+        if self.view.augment:
+            inputs = self.view.learning(inputs, key=jax.random.fold_in(key, 1))
+        scores = examples.scores[rows] / state["scale"]
+        return Batch(inputs, scores, mask, jax.random.fold_in(key, 2))
 
     def _draw(self, mask, key):
         """Row numbers of one step's batch, and which are real; padding comes last."""
@@ -297,34 +272,73 @@ class InnerLoop:
         rows = jnp.argsort(order)[: self.batch_size]
         return rows, mask[rows]
 
-    def _loss(self, chosen, prior, batch_stats, inputs, scores, mask, key):
+    def _gradient(self, prior, state, batch):
+        """((loss, statistics after the batch), gradient of what adapts)."""
+        value, gradient = jax.value_and_grad(self._loss, has_aux=True)(
+            state["params"], prior, state["batch_stats"], batch
+        )
+        if not self.second_order:
+            gradient = jax.lax.stop_gradient(gradient)
+        return value, gradient
+
+    def _descend(self, prior, state, gradient, rates):
+        """Parameters and moments after a step against the gradient."""
+        if self.decay:
+            gradient = jax.tree.map(
+                lambda grad, param, start: grad + self.decay * (param - start),
+                gradient,
+                state["params"],
+                self._chosen(prior),
+            )
+        updates, moments = self.optimizer.direction.update(gradient, state["moments"])
+        params = jax.tree.map(
+            lambda param, rate, update: param - rate * update,
+            state["params"],
+            rates,
+            updates,
+        )
+        return {"params": params, "moments": moments}
+
+    def _loss(self, chosen, prior, batch_stats, batch: Batch):
+        """(loss of the batch, BatchNorm statistics after it)."""
         predicted, updated = self.model.apply(
             {"params": self._merged(prior, chosen), "batch_stats": batch_stats},
-            inputs,
-            mask=mask,
+            batch.inputs,
+            mask=batch.mask,
             batch_statistics=self.batch_norm != "frozen",
             dropout=self.dropout,
-            rngs={"dropout": key},
+            rngs={"dropout": batch.key},
             mutable=["batch_stats"],
             method=self.method,
         )
         # A padded row's score may be anything, NaN included: it must not reach the
         # loss.
-        scores = jnp.where(mask, scores, 0.0)
-        per_image = loss_function(self.loss)(predicted, scores, mask)
+        scores = jnp.where(batch.mask, batch.scores, 0.0)
+        per_image = loss_function(self.loss)(predicted, scores, batch.mask)
         stats = updated.get("batch_stats", batch_stats)
         if self.reduction == "sum":
-            return jnp.sum(jnp.where(mask, per_image, 0.0)), stats
-        return losses.masked_mean(per_image, mask), stats
+            return jnp.sum(jnp.where(batch.mask, per_image, 0.0)), stats
+        return losses.masked_mean(per_image, batch.mask), stats
 
 
-def _is_array(leaf: Any) -> bool:
-    # `partition` leaves None, or an empty node, where another part has the parameter.
-    return hasattr(leaf, "shape")
+def carried_statistics(learner: Any, state: PyTree) -> PyTree:
+    """BatchNorm statistics of a user's state that outer updates average, or ().
+
+    `learner` is an `InnerLoop`, or has one as `.loop`; they are averaged if its
+    `batch_norm` is "carry".
+    """
+    loop = getattr(learner, "loop", learner)
+    if getattr(loop, "batch_norm", None) != "carry":
+        return ()
+    return state["batch_stats"]
 
 
 def loss_function(loss: str | Callable) -> Callable[..., Float[Array, " image"]]:
-    """A loss by its name in `losses.LOSSES`; a function is returned as it is."""
+    """A loss by its name in `losses.LOSSES`; a function is returned as it is.
+
+    Raises:
+      ValueError: an unknown name; lists the known ones.
+    """
     if callable(loss):
         return loss
     if loss not in losses.LOSSES:

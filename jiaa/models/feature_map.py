@@ -44,6 +44,15 @@ class Block:
         squared = 2 - 2 * _unit(standard) @ jnp.asarray(self.anchors).T
         return jnp.asarray(self.weight) * jnp.exp(-gamma * jnp.maximum(squared, 0.0))
 
+    def among(
+        self, features: Float[Array | np.ndarray, "image feature"], gamma: Any
+    ) -> Float[Array, "image image"]:
+        """Its share of the kernel between all pairs of these images."""
+        standard = self.standard(features)
+        return dataclasses.replace(self, anchors=_unit(standard)).kernel(
+            standard, gamma
+        )
+
     def waves(
         self, standard: Float[Array, "image feature"]
     ) -> Float[Array, "image wave"]:

@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
 from jiaa.models.backbones import create_backbone
@@ -85,15 +86,19 @@ def create_model(
     tap: str | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     head_options: Mapping[str, Any] | None = None,
+    dtype: DTypeLike | None = None,
 ) -> Aesthetic:
     """An `Aesthetic` from names of `BACKBONES` and `HEADS`.
 
     `tap` is by default what the head was published on: the logits for "released", the
-    pooled features for "pooled". Raises ValueError for unknown names, TypeError for
-    unknown options.
+    pooled features for "pooled". `dtype` is what the network computes in, where its
+    parts' options don't say otherwise: "bfloat16" on accelerators; by default that of
+    the inputs. Parameters, BatchNorm statistics and scores are float32 in any case.
+    Raises ValueError for unknown names, TypeError for unknown options.
     """
-    trunk = create_backbone(backbone, **(backbone_options or {}))
-    top = create_head(head, **(head_options or {}))
+    computing = {} if dtype is None else {"dtype": dtype}
+    trunk = create_backbone(backbone, **{**computing, **(backbone_options or {})})
+    top = create_head(head, **{**computing, **(head_options or {})})
     tap = tap or HEAD_TAPS[head]
     if tap not in TAPS:
         raise ValueError(f"unknown tap {tap!r}; known: {sorted(TAPS)}")
@@ -116,3 +121,20 @@ def initialise(
     if not isinstance(key, jax.core.Tracer):  # pyright: ignore
         init = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
     return {"batch_stats": {}} | dict(init(key, images))
+
+
+def initialise_head(
+    model: nn.Module, *, width: int, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Random variables {"params", "batch_stats"} of the head alone, for a frozen trunk.
+
+    They are a prior for learners that read features: `InnerLoop(method="score")`.
+
+    Args:
+      model: an `Aesthetic`, or another module with a method `score` of features.
+      width: of the features [image feature] that the head will read, which need not be
+        the backbone's own.
+      key: of the draws.
+    """
+    features = jnp.zeros((2, width), jnp.float32)
+    return {"batch_stats": {}} | dict(model.init(key, features, method="score"))

@@ -1,14 +1,20 @@
 """From a backbone's features to one score an image.
 
-Every head takes `mask` (which images are real), `batch_statistics` and `dropout` as the
-backbones do, and returns one number an image.
+Every head is called alike, as the backbones are:
+
+    head(features, mask=None, batch_statistics=False, dropout=False) -> unit scores
+
+`mask` says which images are real (None: all), `batch_statistics` whether BatchNorm goes
+by this batch (else by its running values), `dropout` whether units are dropped. A head
+without such layers takes the options all the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
@@ -38,46 +44,21 @@ class PReLU(nn.Module):
         return jnp.where(x > 0, x, slope.astype(x.dtype) * x)
 
 
-class ReleasedHead(nn.Module):
-    """The head of the released BLG-PIAA program: on 1,000 logits, 1024 -> 512 -> 1.
-
-    Each hidden layer is dense, BatchNorm, PReLU, dropout, in this order; a sigmoid ends
-    it. With `batch_statistics` it needs at least two images: one image normalised by
-    itself is zero.
-    """
-
-    hidden: tuple[int, ...] = (1024, 512)
-    dropout: float = 0.5
-    dtype: DTypeLike | None = None
-
-    @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "image feature"],
-        *,
-        mask: Bool[Array, " image"] | None = None,
-        batch_statistics: bool = False,
-        dropout: bool = False,
-    ) -> Float[Array, " image"]:
-        """Unit scores in (0, 1)."""
-        x = features
-        for i, width in enumerate(self.hidden, 1):
-            x = nn.Dense(width, dtype=self.dtype, name=f"dense{i}")(x)
-            norm = BatchNorm(dtype=self.dtype, name=f"norm{i}")
-            x = norm(x, mask=mask, batch_statistics=batch_statistics)
-            x = PReLU(name=f"prelu{i}")(x)
-            x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
-        x = nn.Dense(1, dtype=self.dtype, name="score")(x)
-        return nn.sigmoid(x[:, 0].astype(jnp.float32))
-
-
 class PooledHead(nn.Module):
     """Dense layers of `hidden` widths (none: a linear head), then one output.
 
-    `activation` is a name of `ACTIVATIONS`. `output` "sigmoid" gives scores in (0, 1),
-    "linear" leaves them free, for ranking losses or closed-form fits. `batch_norm` puts
-    a BatchNorm before each activation; `dropout` is the rate after each activation, or
-    on the features where there is no hidden layer.
+    Attributes:
+      hidden: widths of the hidden layers, each dense, BatchNorm (if any), activation,
+        dropout, in this order.
+      activation: a name of `ACTIVATIONS`, or "prelu", which is learned.
+      output: "sigmoid" gives scores in (0, 1); "linear" leaves them free, for ranking
+        losses or closed-form fits.
+      batch_norm: whether a BatchNorm stands before each activation. With
+        `batch_statistics` it needs at least two images: one image normalised by itself
+        is zero.
+      dropout: the rate after each activation, or on the features where there is no
+        hidden layer; in [0, 1).
+      dtype: what is computed in (None: the features' own); scores are float32.
     """
 
     hidden: tuple[int, ...] = (512,)
@@ -96,8 +77,13 @@ class PooledHead(nn.Module):
         batch_statistics: bool = False,
         dropout: bool = False,
     ) -> Float[Array, " image"]:
-        """Unit scores, in (0, 1) unless the output is linear."""
-        activation = _choose("activation", self.activation, ACTIVATIONS)
+        """Unit scores, in (0, 1) unless the output is linear.
+
+        Raises:
+          ValueError: an unknown activation or output; lists the known ones.
+        """
+        activations = {**ACTIVATIONS, "prelu": None}
+        activation = _choose("activation", self.activation, activations)
         output = _choose("output", self.output, OUTPUTS)
         x = features
         for i, width in enumerate(self.hidden, 1):
@@ -105,7 +91,7 @@ class PooledHead(nn.Module):
             if self.batch_norm:
                 norm = BatchNorm(dtype=self.dtype, name=f"norm{i}")
                 x = norm(x, mask=mask, batch_statistics=batch_statistics)
-            x = activation(x)
+            x = (activation or PReLU(name=f"prelu{i}"))(x)
             x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
         if not self.hidden:
             x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
@@ -113,20 +99,38 @@ class PooledHead(nn.Module):
         return output(x[:, 0].astype(jnp.float32))
 
 
+class ReleasedHead(PooledHead):
+    """The head of the released BLG-PIAA program: on 1,000 logits, 1024 -> 512 -> 1.
+
+    Each hidden layer is dense, BatchNorm, PReLU, dropout, in this order; a sigmoid ends
+    it ; the slides do not show it.
+    """
+
+    hidden: tuple[int, ...] = (1024, 512)
+    activation: str = "prelu"
+    batch_norm: bool = True
+    dropout: float = 0.5
+
+
 class WarpedHead(nn.Module):
     """Linear head whose fast weights act through a learned warp of the features.
 
     score(x) = bias + spread * (slow . s + fast . [warp^T s, r]) for x = [s, r], where s
-    are the first `shared` features (0: all of them). `slow` and `warp` are the prior's,
-    learned from all users; a user's gradient steps move `fast` alone, and go further
-    along directions that the warp stretches, because users differ there. At first
-    `fast` is 0 and `warp` the identity: the score is the generic one. `spread` is the
-    usual spread of a user's scores, so that weights and rates are those of standardised
-    scores. (T-nets: Lee and Choi, ICML 2018.)
+    are the first `shared` features. `slow` and `warp` are the prior's, learned from all
+    users; a user's gradient steps move `fast` alone, and go further along directions
+    that the warp stretches, because users differ there. At first `fast` is 0 and `warp`
+    the identity: the score is the generic one. (T-nets: Lee and Choi, ICML 2018.)
+
+    Attributes:
+      shared: how many features have slow weights and a warp; 0: all of them.
+      spread: the usual spread of a user's unit scores, so that weights and rates are
+        those of standardised scores; above 0.
+      dtype: what is computed in (None: the features' own); scores are float32.
     """
 
     shared: int = 0
     spread: float = 1.0
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -137,7 +141,10 @@ class WarpedHead(nn.Module):
         batch_statistics: bool = False,
         dropout: bool = False,
     ) -> Float[Array, " image"]:
-        """Unit scores; nothing keeps them within (0, 1)."""
+        """Unit scores; nothing keeps them within (0, 1).
+
+        `mask`, `batch_statistics` and `dropout` make no difference to a linear head.
+        """
         del mask, batch_statistics, dropout
         width = features.shape[-1]
         shared = min(self.shared or width, width)
@@ -145,11 +152,31 @@ class WarpedHead(nn.Module):
         warp = self.param("warp", lambda _, shape: jnp.eye(*shape), (shared, shared))
         fast = self.param("fast", nn.initializers.zeros, (width,))
         bias = self.param("bias", nn.initializers.zeros, ())
-        personal = features[:, :shared] @ (warp @ fast[:shared] + slow)
-        return bias + self.spread * (personal + features[:, shared:] @ fast[shared:])
+        x, slow, warp, fast = promote_dtype(
+            features, slow, warp, fast, dtype=self.dtype
+        )
+        # warp @ fast, not `warp_features(x) @ fast`: no matrix product per image.
+        personal = x[:, :shared] @ (warp @ fast[:shared] + slow)
+        moved = personal + x[:, shared:] @ fast[shared:]
+        return bias + self.spread * moved.astype(jnp.float32)
 
 
-def _choose(what: str, name: str, table: dict[str, Callable[[Array], Array]]):
+def warp_features(
+    head: Mapping[str, Array], features: Float[Array, "image feature"]
+) -> Float[Array, "image feature"]:
+    """[warp^T s, r] of each image: what a `WarpedHead`'s fast weights multiply.
+
+    `head` are the head's parameters; those of a head without a warp leave the features
+    as they are.
+    """
+    if "warp" not in head:
+        return features
+    warp = head["warp"]
+    shared = warp.shape[0]
+    return jnp.concatenate([features[:, :shared] @ warp, features[:, shared:]], axis=1)
+
+
+def _choose(what: str, name: str, table: Mapping[str, Callable | None]) -> Any:
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}; known: {sorted(table)}")
     return table[name]

@@ -5,8 +5,9 @@ import functools
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -24,7 +25,15 @@ from jiaa.types import ImageStore
 # Blocks of features; a block's parts are concatenated. A part is an output of the
 # backbone ("logits", "pooled") or a pooled stage ("fire9.mean", ".std", ".max").
 Taps = tuple[tuple[str, ...], ...]
-POOLINGS = {"mean": jnp.mean, "std": jnp.std, "max": jnp.max}
+
+
+def _std(maps: Float[Array, "..."], axis: tuple[int, ...]) -> Float[Array, "..."]:
+    """`jnp.std`, whose gradient at a channel that never varies is 0, not NaN."""
+    variance = jnp.var(maps, axis=axis)
+    return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)
+
+
+POOLINGS = {"mean": jnp.mean, "std": _std, "max": jnp.max}
 
 
 def trunk_features(
@@ -135,7 +144,16 @@ def _blocks(
 ) -> list[Float[Array, "image block"]]:
     if not taps:
         return [model.apply(variables, images, method="features")]  # pyright: ignore
-    outputs = model.apply(variables, images, method=_backbone)
+    outputs: Any = model.apply(variables, images, method=_backbone)
+    return tapped(outputs, taps)
+
+
+def tapped(outputs: Mapping[str, Any], taps: Taps) -> list[Float[Array, "image block"]]:
+    """What `taps` take from a backbone's outputs, one array a block.
+
+    Raises:
+      ValueError: an unknown tap; lists the stages there are.
+    """
     return [
         jnp.concatenate([_part(outputs, name) for name in block], axis=1)
         for block in taps

@@ -15,18 +15,23 @@ from jiaa.types import Episode, Examples, ImageStore
 
 @dataclasses.dataclass(frozen=True)
 class Finetune:
-    """`steps` inner steps on the support set (released program: 20 full batches).
+    """`steps` inner steps on the support set: line 7 of the slides' listing, for good.
 
     The adapted state is what `loop.adapts` names, the BatchNorm statistics and the
     optimizer's moments, so that a live rater's next ratings can go on from it.
+
+    Attributes:
+      loop: the inner loop; the slides' adapts all parameters by Adam on the squared
+        error.
+      steps: 0 leaves the prior; the released program takes 20 full batches, Adam 1e-5.
     """
 
     loop: InnerLoop
     steps: int = 20
 
-    def learnable(self, params: PyTree) -> PyTree:
-        """`params` with the loop's learned inner rates added, if it learns any."""
-        return self.loop.learnable(params)
+    def learnable(self, prior: PyTree) -> PyTree:
+        """The prior with the loop's learned inner rates added, if it learns any."""
+        return self.loop.learnable(prior)
 
     def init(self, prior: PyTree) -> dict[str, Any]:
         """The prior's own parameters and statistics."""

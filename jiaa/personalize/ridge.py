@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from jiaa import losses
 from jiaa.meta.inner import model_params
+from jiaa.models.heads import warp_features
 from jiaa.types import Episode, Examples, ImageStore
 
 
@@ -22,12 +23,19 @@ from jiaa.types import Episode, Examples, ImageStore
 class Ridge:
     """Predicts generic(x) + offset + weights . phi(x), fitted to the support set.
 
+    Weights and offset minimise |r - offset - Phi w|^2 + lambda |w|^2 for the residuals
+    r = score - generic(x): on centred features, w = Phi^T (Phi Phi^T + lambda I)^-1 r
+    (Bertinetto et al., eq. 4: the dual, which has as many unknowns as there are shots).
+
     Attributes:
-      model: its `score` of the store's features phi is the generic one.
+      model: its `score` of the store's features [image feature] is the generic one.
       width: how many features there are. Where the head has a learned warp
         (`models.heads.WarpedHead`), phi are the warped features.
-      strength: lambda in |r - offset - Phi w|^2 + lambda |w|^2 for residuals r.
+      strength: lambda, above 0.
       learned: whether lambda is `exp(prior["params"]["inner"]["log_strength"])`.
+
+    Raises:
+      ValueError: the strength is not above 0.
     """
 
     model: nn.Module
@@ -35,12 +43,21 @@ class Ridge:
     strength: float = 1.0
     learned: bool = False
 
-    def learnable(self, params: PyTree) -> PyTree:
-        """`params` with the strength added, where it is learned."""
+    def __post_init__(self):
+        """Refuses a strength that has no logarithm or no solution."""
+        if self.strength <= 0:
+            raise ValueError(
+                f"strength is {self.strength}; expected a number above 0. With more "
+                "features than ratings the fit has no single solution without it"
+            )
+
+    def learnable(self, prior: PyTree) -> PyTree:
+        """The prior with the strength's logarithm added, where it is learned."""
         if not self.learned:
-            return params
+            return prior
         log_strength = jnp.log(jnp.float32(self.strength))
-        return {**params, "inner": {"log_strength": log_strength}}
+        params = {**prior["params"], "inner": {"log_strength": log_strength}}
+        return {**prior, "params": params}
 
     def init(self, prior: PyTree) -> dict[str, Any]:
         """Nothing on top of the generic score."""
@@ -50,13 +67,13 @@ class Ridge:
     def adapt(
         self, prior: PyTree, episode: Episode, store: ImageStore, *, key: Key[Array, ""]
     ) -> dict[str, Any]:
-        """The solution, by the dual problem: as many unknowns as there are shots."""
+        """{"weights" [feature], "offset"}: the solution on the support set."""
         del key
         support = episode.support
         mask = jnp.asarray(support.mask)
         features = store.take(support.image_ids)
         residual = jnp.where(mask, support.scores, 0.0) - self._generic(prior, features)
-        features = _warped(prior, features)
+        features = warp_features(prior["params"].get("head", {}), features)
         center = jnp.sum(jnp.where(mask[:, None], features, 0.0), axis=0)
         center = center / jnp.maximum(jnp.sum(mask), 1)
         mean = losses.masked_mean(residual, mask)
@@ -72,7 +89,7 @@ class Ridge:
     ) -> Float[Array, " query"]:
         """Unit scores; nothing keeps them within (0, 1)."""
         features = store.take(query.image_ids)
-        warped = _warped(prior, features)
+        warped = warp_features(prior["params"].get("head", {}), features)
         personal = warped @ adapted["weights"] + adapted["offset"]
         return self._generic(prior, features) + personal
 
@@ -87,13 +104,3 @@ class Ridge:
         if self.learned:
             return jnp.exp(prior["params"]["inner"]["log_strength"])
         return self.strength
-
-
-def _warped(
-    prior: PyTree, features: Float[Array, "image feature"]
-) -> Float[Array, "image feature"]:
-    warp = prior["params"].get("head", {}).get("warp")
-    if warp is None:
-        return features
-    shared = warp.shape[0]
-    return jnp.concatenate([features[:, :shared] @ warp, features[:, shared:]], axis=1)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,31 @@ from jaxtyping import Float
 
 from jiaa.report.published import LABELS
 
-SUMMARY_KEYS = ("method", "dataset", "seconds", "results")
-ROW_KEYS = (
-    "shots",
-    "metric",
-    "mean",
-    "std",
-    "generic",
-    "users",
-    "repeats",
-    "skipped",
-)
+NUMBER, MAYBE = (int, float), (int, float, type(None))
+SUMMARY_KEYS = {
+    "method": (str,),
+    "dataset": (str,),
+    "seconds": NUMBER,
+    "results": (list,),
+}
+ROW_KEYS = {
+    "shots": (int,),
+    "metric": (str,),
+    "mean": MAYBE,
+    "std": MAYBE,
+    "generic": MAYBE,
+    "users": (int,),
+    "repeats": (int,),
+    "skipped": (int,),
+}
+KINDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    type(None): "null",
+}
+AGAIN = "Run scripts/evaluate.py on this workdir again."
 COLUMNS = ("method", "dataset", "user", "shots", "repeat", "metric", "value")
 
 
@@ -124,14 +139,11 @@ def read_run(workdir: str | os.PathLike[str]) -> Run:
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
-    """summary.json, checked for its keys."""
+    """summary.json, checked for its keys and what kind of value they have."""
     try:
-        summary = json.loads(_existing(path).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}: line {error.lineno} is no JSON ({error.msg}). "
-            "Run scripts/evaluate.py on this workdir again."
-        ) from error
+        summary = json.loads(_existing(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # also of bytes that are no text
+        raise ValueError(f"{path}: no JSON ({error}). {AGAIN}") from error
     _require(path, "", summary, SUMMARY_KEYS)
     if not summary["results"]:
         raise ValueError(f"{path}: `results` is empty; evaluate at least one metric.")
@@ -140,13 +152,22 @@ def _read_summary(path: Path) -> dict[str, Any]:
     return summary
 
 
-def _require(path: Path, where: str, row: Any, keys: tuple[str, ...]) -> None:
-    missing = [key for key in keys if not isinstance(row, dict) or key not in row]
-    if missing:
+def _require(path: Path, where: str, row: Any, kinds: Mapping[str, tuple]) -> None:
+    """Refuses an object without these keys, or with values of another kind."""
+    if not isinstance(row, dict):
+        found = type(row).__name__
+        raise ValueError(f"{path}: {where}a {found}, expected an object. {AGAIN}")
+    if missing := [key for key in kinds if key not in row]:
         raise ValueError(
-            f"{path}: {where}the keys {missing} are missing; expected {list(keys)}. "
-            "Run scripts/evaluate.py on this workdir again."
+            f"{path}: {where}the keys {missing} are missing; expected {list(kinds)}. "
+            f"{AGAIN}"
         )
+    for key, kind in kinds.items():
+        if not isinstance(row[key], kind) or isinstance(row[key], bool):
+            names = " or ".join(KINDS[one] for one in kind)
+            raise ValueError(
+                f"{path}: {where}{key!r} is {row[key]!r}; expected {names}. {AGAIN}"
+            )
 
 
 def _existing(path: Path) -> Path:
@@ -158,6 +179,26 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, values by column) of results.csv."""
+    with _existing(path).open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        try:
+            names = reader.fieldnames or ()
+            missing = [name for name in COLUMNS if name not in names]
+            if missing:
+                raise ValueError(
+                    f"{path}: the columns {missing} are missing; expected "
+                    f"{list(COLUMNS)}. {AGAIN}"
+                )
+            for row in reader:
+                yield reader.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path}: line {reader.line_num}: {error}. {AGAIN}"
+            ) from error
+
+
 def _read_results(
     path: Path,
 ) -> tuple[tuple[str, ...], dict[tuple[str, int], np.ndarray]]:
@@ -165,26 +206,18 @@ def _read_results(
     cells: dict[tuple[str, int], dict[tuple[int, int], float]] = {}
     users: dict[str, int] = {}
     repeats: dict[int, int] = {}
-    with _existing(path).open(newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
+    for line, row in _rows(path):
+        try:
+            shots, repeat = int(row["shots"]), int(row["repeat"])
+            value = float(row["value"]) if row["value"] else math.nan
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{path}: the columns {missing} are missing; expected {list(COLUMNS)}."
-            )
-        for row in reader:
-            try:
-                shots, repeat = int(row["shots"]), int(row["repeat"])
-                value = float(row["value"]) if row["value"] else math.nan
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"{path}: line {reader.line_num}: shots {row['shots']!r}, repeat "
-                    f"{row['repeat']!r} and value {row['value']!r} must be numbers. "
-                    "Run scripts/evaluate.py on this workdir again."
-                ) from error
-            user = users.setdefault(row["user"], len(users))
-            column = repeats.setdefault(repeat, len(repeats))
-            cells.setdefault((row["metric"], shots), {})[user, column] = value
+                f"{path}: line {line}: shots {row['shots']!r}, repeat "
+                f"{row['repeat']!r} and value {row['value']!r} must be numbers. {AGAIN}"
+            ) from error
+        user = users.setdefault(row["user"], len(users))
+        column = repeats.setdefault(repeat, len(repeats))
+        cells.setdefault((row["metric"], shots), {})[user, column] = value
     values = {}
     for name, entries in cells.items():
         array = np.full((len(users), len(repeats)), np.nan)

@@ -22,6 +22,7 @@ people."""
 PUBLISHED_NOTE = """\
 The numbers on the right are the papers' own, on FLICKR-AES (37 test users, 50
 repeats)."""
+GENERIC = "generic_srocc"  # of the prior before adaptation, in results.csv
 OTHER_DATASET_NOTE = """\
 They were not measured on the dataset of this section: the two sides are not to be
 compared number by number."""
@@ -37,13 +38,20 @@ def write_report(
 
     Raises:
       FileNotFoundError: a workdir was not evaluated.
+      NotADirectoryError: `out` is a file, or lies below one.
       ValueError: no workdirs, or files that are not of the form that DESIGN names.
     """
     if not workdirs:
         raise ValueError("no workdirs to report on; name at least one evaluated run.")
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     runs = [read_run(workdir) for workdir in workdirs]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"{out} is a file, or lies below one; name a folder for report.md and its "
+            "figures, which is made if it is not there."
+        ) from error
     parts = ["# Personalized image aesthetics: results", METHOD_NOTE]
     for dataset in dict.fromkeys(run.dataset for run in runs):
         parts += _section([run for run in runs if run.dataset == dataset], out)
@@ -92,7 +100,8 @@ def _figures(runs: Sequence[Run], out: Path) -> list[str]:
         shown.append(f"![{label}]({name})")
     for label, run in _labelled(runs):
         for shots in run.shots:
-            if ("srocc", shots) not in run.values or run.row("srocc", shots) is None:
+            measured = [(name, shots) in run.values for name in ("srocc", GENERIC)]
+            if not all(measured) or run.row("srocc", shots) is None:
                 continue
             name = _file_name("users", dataset, label, shots)
             figures.save(figures.per_user_bars(run, shots=shots), out / name)

@@ -6,9 +6,14 @@ holds `variables` (params and batch_stats, readable without the optimizer), `tra
 (opt_state, step, key) and `batches` (the loader's position).
 """
 
-import json
+import contextlib
+import gc
+import logging
 import os
 import shutil
+import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +26,9 @@ from orbax.checkpoint import v1 as ocp
 from jiaa.types import TrainState
 
 FOLDER = "checkpoints"
-# What orbax may raise on damaged files is not documented; these are what it did raise.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError)
+DAMAGED = ".damaged"  # what a checkpoint that cannot be read is renamed to
+
+logger = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
@@ -38,14 +44,18 @@ class Checkpoints:
     def __init__(self, workdir: str | os.PathLike[str], *, keep: int = 2):
         """Cleans up what a kill left behind; `keep` checkpoints stay on the disk."""
         self.workdir = Path(workdir)
+        self._keep = keep
         if jax.process_index() == 0:
             # A process that was killed may have half-deleted what it no longer kept.
             for step in _steps(self._folder())[:-keep]:
                 shutil.rmtree(self._folder(step))
+        self._checkpointer = self._open()
+
+    def _open(self) -> ocp.training.Checkpointer:
         # The workdir is locked: what is half-written belongs to a process that died.
-        self._checkpointer = ocp.training.Checkpointer(
+        return ocp.training.Checkpointer(
             str(self._folder()),
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),  # pyright: ignore
+            preservation_policy=ocp.training.preservation_policies.LatestN(self._keep),  # pyright: ignore
             cleanup_tmp_directories=True,
         )
 
@@ -75,33 +85,73 @@ class Checkpoints:
         """(state, step) of the newest checkpoint, or None; `batches` is put in place.
 
         `template` is a state of the same run, such as a fresh one: it gives structure,
-        shapes and devices.
+        shapes and devices. A damaged checkpoint is set aside under another name, with a
+        warning, and the one before it counts; on several hosts it is an error, because
+        all have to take the same.
 
         Raises:
             CheckpointError: the checkpoint belongs to another model or optimizer, or
-                cannot be read.
+                none can be read.
         """
-        step = self.latest
-        if step is None:
-            return None
-        folder = self._folder(step)
         template = jax.tree.map(jnp.asarray, template)
-        parts = _parts(template)
-        try:
-            self._check(parts, step)
-            loaded = self._checkpointer.load_checkpointables(
-                step, {**jax.tree.map(_abstract, parts), **_position(batches)}
+        damaged: list[int] = []
+        found: list[str] = []
+        for step in reversed(_steps(self._folder())):
+            loaded, problem = self._load(step, template, batches)
+            if loaded is not None:
+                self._set_aside(damaged, "; ".join(found), good=step)
+                state = TrainState(**loaded["variables"], **loaded["training"])
+                return jax.tree.map(_placed, state, template), step
+            damaged.append(step)
+            found.append(f"step {step} is damaged ({problem})")
+            if jax.process_count() > 1:
+                break
+        if damaged:
+            rest = len(_steps(self._folder())) > len(damaged)
+            remedy = (
+                f"{self._folder(damaged[0])} to resume from the checkpoint before it"
+                if rest
+                else f"{self._folder()} to start anew"
             )
-        except CheckpointError:
-            raise
-        except _UNREADABLE as error:
             raise CheckpointError(
-                f"{folder} cannot be read: {error}. Expected a checkpoint of this run "
-                f"and the same kind of batches. Delete {folder} to resume from the one "
-                f"before it, or {self.workdir} to start anew."
-            ) from error
-        state = TrainState(**loaded["variables"], **loaded["training"])
-        return jax.tree.map(_placed, state, template), step
+                f"{self._folder()} cannot be read: {'; '.join(found)}. Expected a "
+                "checkpoint of this run, written with the same kind of batches. "
+                f"Restore it from a copy, or delete {remedy}."
+            )
+        return None
+
+    def _load(
+        self, step: int, template: TrainState, batches: Any
+    ) -> tuple[dict[str, Any] | None, str]:
+        """What the checkpoint holds, or None and why it cannot be read."""
+        parts = _parts(template)
+        wanted = {**jax.tree.map(_abstract, parts), **_position(batches)}
+        with _quietly():
+            try:
+                self._check(parts, step)
+                return self._checkpointer.load_checkpointables(step, wanted), ""
+            except (CheckpointError, MemoryError, jax.errors.JaxRuntimeError):
+                raise
+            except Exception as error:  # orbax raises anything on a damaged file
+                return None, _in_short(error)
+
+    def _set_aside(self, steps: list[int], found: str, *, good: int) -> None:
+        """Renames damaged checkpoints: orbax refuses to write where one is."""
+        if not steps:
+            return
+        for step in steps:
+            aside = self._folder().joinpath(f"{step}{DAMAGED}")
+            shutil.rmtree(aside, ignore_errors=True)
+            self._folder(step).replace(aside)
+        self._checkpointer.close()
+        self._checkpointer = self._open()
+        logger.warning(
+            "%s: %s and now named *%s; going on from step %d",
+            self._folder(),
+            found,
+            DAMAGED,
+            good,
+        )
 
     def _folder(self, step: int | None = None) -> Path:
         # orbax refuses relative paths.
@@ -111,10 +161,12 @@ class Checkpoints:
     def _check(self, parts: dict[str, PyTree], step: int) -> None:
         differences = []
         for part, tree in parts.items():
-            saved = _metadata(self._folder(step), part)
-            differences += _differences(
-                _shapes(saved), _shapes(jax.tree.map(_raw, tree)), part=part
-            )
+            saved = _shapes(_metadata(self._folder(step), part))
+            ours = _shapes(jax.tree.map(_raw, tree))
+            if ours and not saved:
+                # A damaged index reads as an empty one: no run saves nothing.
+                raise ValueError(f"nothing of {part!r} can be found")
+            differences += _differences(saved, ours, part=part)
         if differences:
             more = len(differences) - 8
             shown = differences[:8] + ([f"and {more} more"] if more > 0 else [])
@@ -142,23 +194,59 @@ def load_params(workdir: str | os.PathLike[str]) -> dict[str, PyTree]:
             f"Train first (--workdir {workdir}), or give the workdir of a finished run."
         )
     folder = root / str(steps[-1])
-    try:
-        saved = _metadata(folder, "variables")
-        # Explicitly on this machine's device: the file remembers the one it came from.
-        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        abstract = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(
-                leaf.shape, leaf.dtype, sharding=sharding
-            ),
-            saved,
-        )
-        variables = ocp.load_checkpointables(str(folder), {"variables": abstract})
-    except _UNREADABLE as error:
+    variables, problem = _load_variables(folder)
+    if variables is None:
         raise CheckpointError(
-            f"{folder} cannot be read: {error}. Expected a checkpoint of jiaa. Delete "
-            "it and start the training again, which then resumes from the one before."
-        ) from error
-    return jax.tree.map(_uncommitted, variables["variables"])
+            f"{folder} cannot be read: step {steps[-1]} is damaged ({problem}). "
+            "Expected a checkpoint of jiaa. Start the training again: it resumes from "
+            "the checkpoint before."
+        )
+    return jax.tree.map(_uncommitted, variables)
+
+
+def _load_variables(folder: Path) -> tuple[PyTree | None, str]:
+    """The part "variables", or None and why it cannot be read."""
+    # Explicitly on this machine's device: the file remembers the one it came from.
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    with _quietly():
+        try:
+            abstract = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct(
+                    leaf.shape, leaf.dtype, sharding=sharding
+                ),
+                _metadata(folder, "variables"),
+            )
+            if not abstract:
+                return None, "nothing of 'variables' can be found"
+            loaded = ocp.load_checkpointables(str(folder), {"variables": abstract})
+            return loaded["variables"], ""
+        except Exception as error:  # orbax raises anything on a damaged file
+            return None, _in_short(error)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps the stacks of orbax's abandoned reads, and its warnings, off the screen."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    absl = logging.getLogger("absl")
+    level = absl.level
+    absl.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # never awaited
+            yield
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
+        absl.setLevel(level)
+
+
+def _in_short(error: BaseException) -> str:
+    """What went wrong, on one line; orbax's own messages go over pages."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = (str(error).strip("'\" ").splitlines() or [""])[0]
+    return f"{type(error).__name__}: {line[:100]}" if line else type(error).__name__
 
 
 def _steps(root: Path) -> list[int]:

@@ -68,30 +68,49 @@ def fit(
         CheckpointError: the workdir's checkpoint is not of this model or optimizer.
         SystemExit: with code 143, on SIGTERM, after the state was saved.
     """
-    evaluators = evaluators or {}
     _check_divides(steps_per_call, num_steps, save_every, log_every, eval_every)
-    with contextlib.ExitStack() as stack:
-        run = stack.enter_context(_Run(workdir, name=name, log_every=log_every))
+    with _Run(workdir, name=name, log_every=log_every) as run:
         state, first_step = run.start(state, batches)
         if first_step >= num_steps:
             return state
-        run.open_writer(first_step)
-        bar = stack.enter_context(
-            Progress(num_steps, name=name, initial=first_step, enabled=progress)
+        run.open_record(first_step, num_steps, progress=progress)
+        return _go_on(
+            run,
+            state,
+            train_step,
+            batches,
+            steps=range(first_step + steps_per_call, num_steps + 1, steps_per_call),
+            save_every=save_every,
+            eval_every=eval_every,
+            evaluators=evaluators or {},
         )
-        stop = stack.enter_context(_on_sigterm())
-        pending = None
-        for step in range(first_step + steps_per_call, num_steps + 1, steps_per_call):
-            batch = _next(batches, step, num_steps)
+
+
+def _go_on(
+    run: "_Run",
+    state: TrainState,
+    train_step: Callable[[TrainState, Any], tuple[TrainState, Mapping[str, Any]]],
+    batches: Iterator[Any] | None,
+    *,
+    steps: range,
+    save_every: int,
+    eval_every: int | None,
+    evaluators: Mapping[str, Evaluator],
+) -> TrainState:
+    """The loop itself; `steps` are the numbers of steps done after each call."""
+    pending = None
+    with _on_sigterm() as stop:
+        for step in steps:
+            batch = _next(batches, step, steps[-1])
             state, metrics = train_step(state, batch)
             if pending:
-                bar.update(*run.log(*pending))  # step - 1's, while the device runs this
+                run.log(*pending)  # step - 1's, while the device runs this one
             pending = step, metrics
-            last = step == num_steps
+            last = step == steps[-1]
             evaluate = evaluators and (last or _due(step, eval_every))
             save = last or _due(step, save_every) or stop.is_set()
             if evaluate or save:
-                bar.update(*run.log(*pending))  # a NaN stops before it is saved
+                run.log(*pending)  # a NaN stops before it is saved
                 pending = None
             if evaluate:
                 run.evaluate(step, state, evaluators)
@@ -112,38 +131,41 @@ class _Run:
                 f"the workdir {workdir} is not open, so that two processes could write "
                 "to it. Call fit inside `with Workdir(...) as workdir:`."
             )
+        self._open = contextlib.ExitStack()
         self._checkpoints = Checkpoints(workdir)
+        self._open.callback(self._checkpoints.close)
         self._writer: MetricsWriter | None = None
+        self._bar: Progress | None = None
 
     def __enter__(self) -> "_Run":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._checkpoints.close()
-        if self._writer is not None:
-            self._writer.close()
+        self._open.close()
 
     def start(self, state: TrainState, batches: Any) -> tuple[TrainState, int]:
         """The state to go on from, in buffers of its own, and its step."""
         restored = self._checkpoints.restore(state, batches)
         return restored or (states.copy(state), int(state.step))
 
-    def open_writer(self, step: int) -> None:
-        """Opens the record, without the rows behind `step`."""
+    def open_record(self, step: int, num_steps: int, *, progress: bool) -> None:
+        """Opens the record, without the rows behind `step`, and shows a bar."""
         if self._workdir.is_primary:
             self._writer = MetricsWriter(self._workdir, resume_at=step)
+            self._open.callback(self._writer.close)
+        self._bar = Progress(num_steps, name=self._name, initial=step, enabled=progress)
+        self._open.enter_context(self._bar)
 
-    def log(
-        self, step: int, metrics: Mapping[str, Any]
-    ) -> tuple[int, dict[str, float]]:
-        """(step, the metrics as floats), recorded if due; waits for the device."""
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Shows the metrics, and records them if due; waits for the device."""
         values = {k: float(v) for k, v in jax.device_get(dict(metrics)).items()}
         for metric, value in values.items():
             if metric.startswith("loss") and not math.isfinite(value):
                 raise self._not_finite(step, f"{metric} = {value}")
         if step % self._log_every == 0:
             self._write(step, values)
-        return step, values
+        if self._bar is not None:
+            self._bar.update(step, values)
 
     def evaluate(
         self, step: int, state: TrainState, evaluators: Mapping[str, Evaluator]

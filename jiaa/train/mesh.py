@@ -1,4 +1,8 @@
-"""The user axis over the devices of a mesh, by `jax.shard_map`.
+"""Users over the devices of a mesh, by `jax.shard_map`; a batch of images, by `jit`.
+
+A user's learning talks to nobody, so users are spread over *all* axes of a mesh,
+whatever their names: eight devices as "user" 8, or as "user" 4 x "data" 2, or a mesh of
+your own, give the same numbers at the same speed.
 
 Not `jax.pmap`, which is in maintenance mode and itself built on `shard_map`; nor `jit`
 with shardings, because the partitioner puts all-gathers around the grouped convolutions
@@ -18,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, PyTree
 
@@ -28,7 +32,10 @@ USER, DATA = "user", "data"
 def user_mesh(devices: Sequence[jax.Device] | None = None, *, data: int = 1) -> Mesh:
     """A mesh with the axes "user" and "data"; all devices, unless some are given.
 
-    `data` devices share each group of users, for steps that split one user's images.
+    `data` is the length of the second axis.
+
+    Raises:
+        ValueError: `data` does not divide the devices.
     """
     devices = jax.devices() if devices is None else list(devices)
     if len(devices) % data:
@@ -43,7 +50,8 @@ def user_mesh(devices: Sequence[jax.Device] | None = None, *, data: int = 1) -> 
 def pad_users(tree: PyTree, *, multiple: int) -> tuple[PyTree, Bool[Array, " user"]]:
     """The tree with users added up to a multiple, and which users are real.
 
-    What is added repeats the last user, whose values are sure to be finite.
+    What is added repeats the last user, whose values are sure to be finite. Every leaf
+    has a leading user axis of the same length.
     """
     users = _count(tree)
     rows = jnp.arange(-(-users // multiple) * multiple)
@@ -57,10 +65,14 @@ def shard_users(
     """`function` of all users -> the same, each device running its share of the users.
 
     The positional arguments numbered in `user_args`, and every result, are trees with a
-    leading user axis; all other arguments (prior, store, key) are whole on every
-    device. Any number of users goes: padding is added and cut off. No mesh, no change.
+    leading user axis, which is spread over all axes of the mesh; all other arguments
+    (prior, store, key) are whole on every device. Any number of users goes: padding is
+    added and cut off. No mesh, no change.
 
         adapt_all = shard_users(jax.vmap(adapt, (None, 0)), mesh, user_args=[1])
+
+    Raises:
+        ValueError: when called, if the arguments' numbers of users differ.
     """
     if mesh is None:
         return function
@@ -69,9 +81,9 @@ def shard_users(
         padded, _, users = _padded(args, user_args, mesh)
         run = jax.shard_map(
             function,
-            mesh=mesh,
-            in_specs=_specs(args, user_args),
-            out_specs=P(USER),
+            mesh=automatic(mesh),
+            in_specs=_specs(args, user_args, mesh),
+            out_specs=P(mesh.axis_names),
             check_vma=False,
         )
         return jax.tree.map(lambda x: x[:users], run(*padded))
@@ -80,16 +92,16 @@ def shard_users(
 
 
 def shard_user_sum(
-    function: Callable[..., tuple[PyTree, PyTree]],
-    mesh: Mesh | None,
-    *,
-    user_args: Collection[int],
-) -> Callable[..., tuple[PyTree, PyTree]]:
-    """The same for `function(*args, real=...) -> (total, each)`, for outer updates.
+    function: Callable[..., PyTree], mesh: Mesh | None, *, user_args: Collection[int]
+) -> Callable[..., PyTree]:
+    """The same for `function(*args, real=...) -> sum over users`, for outer updates.
 
-    `real` [user] tells the function which users to leave out of its total. The devices'
-    totals are added by a single all-reduce, behind `function`: it differentiates for
-    each user and returns the sum of that, not a sum to be differentiated.
+    `real` [user] tells the function which users to leave out of its sum. The devices'
+    sums are added by a single all-reduce, behind `function`: it differentiates for each
+    user and returns the sum of that, not a sum to be differentiated.
+
+    Raises:
+        ValueError: when called, if the arguments' numbers of users differ.
     """
     if mesh is None:
 
@@ -100,23 +112,61 @@ def shard_user_sum(
         return alone
 
     def share(real, *args):
-        total, each = function(*args, real=real)
-        flat, unravel = ravel_pytree(total)
-        return unravel(jax.lax.psum(flat, USER)), each
+        flat, unravel = ravel_pytree(function(*args, real=real))
+        return unravel(jax.lax.psum(flat, mesh.axis_names))
 
     def sharded(*args):
-        padded, real, users = _padded(args, user_args, mesh)
+        padded, real, _ = _padded(args, user_args, mesh)
         run = jax.shard_map(
             share,
-            mesh=mesh,
-            in_specs=(P(USER), *_specs(args, user_args)),
-            out_specs=(P(), P(USER)),
+            mesh=automatic(mesh),
+            in_specs=(P(mesh.axis_names), *_specs(args, user_args, mesh)),
+            out_specs=P(),
             check_vma=False,
         )
-        total, each = run(real, *padded)
-        return total, jax.tree.map(lambda x: x[:users], each)
+        return run(real, *padded)
 
     return sharded
+
+
+def shard_images(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """The tree with its leading axis, a batch of images, spread over all devices.
+
+    For steps in which images share one set of parameters, under `jit`: the compiler
+    splits the work and adds what has to be added, BatchNorm's sums included, so that
+    the numbers are those of one device. No mesh, no change.
+
+    Raises:
+        ValueError: the devices do not divide the images.
+    """
+    if mesh is None:
+        return tree
+    images = _count(tree)
+    if images % mesh.size:
+        raise ValueError(
+            f"a batch of {images} images does not divide into {mesh.size} devices; "
+            f"use a multiple of {mesh.size}, such as {-(-images // mesh.size)} x "
+            f"{mesh.size} = {-(-images // mesh.size) * mesh.size}."
+        )
+    split = NamedSharding(automatic(mesh), P(mesh.axis_names))
+    return jax.lax.with_sharding_constraint(tree, split)
+
+
+def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """The tree whole on every device of the mesh; as it is if there is none.
+
+    A step whose state does not start there is compiled a second time, for the state
+    that it returned. Under `jit` it says where a result is to lie.
+    """
+    if mesh is None:
+        return tree
+    return jax.device_put(tree, NamedSharding(automatic(mesh), P()))
+
+
+def automatic(mesh: Mesh) -> Mesh:
+    """The mesh with automatic axes, whatever they were (`jax.make_mesh`: explicit)."""
+    types = (AxisType.Auto,) * len(mesh.axis_names)
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=types)
 
 
 def _padded(
@@ -130,13 +180,17 @@ def _padded(
             "expected one number, on the leading axis. Check user_args."
         )
     many = {number: args[number] for number in user_args}
-    many, real = pad_users(many, multiple=mesh.shape[USER])
+    many, real = pad_users(many, multiple=mesh.size)
     padded = [many.get(number, arg) for number, arg in enumerate(args)]
     return padded, real, next(iter(counts.values()))
 
 
-def _specs(args: tuple[Any, ...], user_args: Collection[int]) -> tuple[P, ...]:
-    return tuple(P(USER) if i in user_args else P() for i in range(len(args)))
+def _specs(
+    args: tuple[Any, ...], user_args: Collection[int], mesh: Mesh
+) -> tuple[P, ...]:
+    return tuple(
+        P(mesh.axis_names) if i in user_args else P() for i in range(len(args))
+    )
 
 
 def _count(tree: PyTree) -> int:

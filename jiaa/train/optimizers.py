@@ -1,7 +1,8 @@
 """Optimizers by name, learning-rate schedules, and groups of parameters by path.
 
 Weight decay is the papers' (Caffe's and PyTorch's): it joins the gradient *before*
-momentum or moments. Decoupled decay is "adamw".
+momentum or moments. Decoupled decay is "adamw". A rate is a number above 0, or a
+schedule: step number from 0 -> rate.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +91,12 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 
 
 def optimizer(name: str, rate: Rate, **options: Any) -> optax.GradientTransformation:
-    """The optimizer of that name in `OPTIMIZERS`, with its options."""
+    """The optimizer of that name in `OPTIMIZERS`, with its options.
+
+    Raises:
+        ValueError: an unknown name; lists the known ones.
+        TypeError: an option that this optimizer does not have.
+    """
     if name not in OPTIMIZERS:
         raise ValueError(f"unknown optimizer {name!r}; known: {sorted(OPTIMIZERS)}")
     return OPTIMIZERS[name](rate, **options)
@@ -139,23 +145,37 @@ def pull_to_start(
 ) -> optax.GradientTransformation:
     """Adds strength * (p - p_0) to the gradient of the leaves that a pattern names.
 
-    p_0 are the parameters at the start of training, which the state keeps: weight decay
-    towards a prior instead of towards 0 (L2-SP: Li et al., ICML 2018).
+    p_0 are the parameters at the start of training, which the state keeps for these
+    leaves alone: weight decay towards a prior instead of towards 0 (L2-SP: Li et al.,
+    ICML 2018). Of several patterns that name a leaf the first wins; without any pattern
+    this is `optax.identity()`.
+
+    Raises:
+        ValueError: at `init`, if a pattern names no parameter; at `update`, without
+            `params`.
     """
+    if not strengths:
+        return optax.identity()
+
+    def rates_of(params):
+        return values_by_path(params, [*strengths, (".*", 0.0)])
 
     def init(params):
         for pattern, _ in strengths:
             path_mask(params, pattern)  # refuses a pattern that names nothing
-        return jax.tree.map(jnp.array, params)
+        return jax.tree.map(
+            lambda p, rate: jnp.array(p) if rate else None, params, rates_of(params)
+        )
 
     def update(updates, state, params=None):
         if params is None:
             raise ValueError("pull_to_start needs params; pass them to update.")
-        rates = values_by_path(params, [*strengths, (".*", 0.0)])
-        pulled = jax.tree.map(
-            lambda g, p, p0, rate: g + rate * (p - p0), updates, params, state, rates
-        )
-        return pulled, state
+
+        def pulled(gradient, start, param, rate):
+            return gradient if start is None else gradient + rate * (param - start)
+
+        # A None of the state stands where the others have a leaf.
+        return jax.tree.map(pulled, updates, state, params, rates_of(params)), state
 
     return optax.GradientTransformation(init, update)
 
@@ -168,7 +188,11 @@ def constant(rate: float) -> optax.Schedule:
 def exponential_epochs(
     rate: float, *, steps_per_epoch: int, decay: float = 0.9
 ) -> optax.Schedule:
-    """Rate * decay^epoch, epoch = 0, 1, ...: PDMTL, PA_IAA (0.9), PAM (0.96)."""
+    """Rate * decay^epoch, epoch = step // steps_per_epoch.
+
+    PDMTL and PA_IAA ("Implementation Details") multiply by 0.9 at every epoch; PAM
+    (Sec. 5.1, "periodically annealed by 0.96") does not say how often.
+    """
 
     def schedule(step):
         return rate * decay ** jnp.asarray(step // steps_per_epoch, jnp.float32)
@@ -179,7 +203,10 @@ def exponential_epochs(
 def compounding_epochs(
     rate: float, *, steps_per_epoch: int, decay: float = 0.9
 ) -> optax.Schedule:
-    """Rate * decay^(e(e+1)/2), as released: BLG-PIAA times decay^e at each epoch e."""
+    """Rate * decay^(e(e+1)/2) in epoch e = step // steps_per_epoch.
+
+    The authors' released BLG-PIAA program multiplies by decay^e at every epoch e.
+    """
 
     def schedule(step):
         epoch = jnp.asarray(step // steps_per_epoch, jnp.float32)
@@ -191,7 +218,13 @@ def compounding_epochs(
 def cosine(
     rate: float, *, steps: int, warmup_steps: int = 0, final: float = 0.0
 ) -> optax.Schedule:
-    """From 0 up to `rate` in `warmup_steps`, then half a cosine down to `final`."""
+    """From 0 up to `rate` in `warmup_steps`, then half a cosine down to `final`.
+
+    `final` is reached at step `steps`, warm-up included, and kept.
+
+    Raises:
+        ValueError: the warm-up is not shorter than `steps`.
+    """
     if not 0 <= warmup_steps < steps:
         raise ValueError(
             f"warmup_steps={warmup_steps} of steps={steps}; expected 0 <= warmup_steps "
@@ -218,7 +251,12 @@ SCHEDULES: dict[str, Callable[..., optax.Schedule]] = {
 
 
 def schedule(name: str, rate: float, **options: Any) -> optax.Schedule:
-    """The schedule of that name in `SCHEDULES`, with its options."""
+    """The schedule of that name in `SCHEDULES`, with its options.
+
+    Raises:
+        ValueError: an unknown name; lists the known ones.
+        TypeError: an option that this schedule does not have.
+    """
     if name not in SCHEDULES:
         raise ValueError(f"unknown schedule {name!r}; known: {sorted(SCHEDULES)}")
     return SCHEDULES[name](rate, **options)

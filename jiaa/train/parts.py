@@ -63,6 +63,9 @@ def partition(params: PyTree, pattern: str) -> tuple[PyTree, PyTree]:
 
     JAX takes None for an empty subtree: optimizers keep no state for it, `grad` and
     `vmap` pass it by. `merge` puts the two together again.
+
+    Raises:
+        ValueError: no leaf matches; the message lists the paths there are.
     """
     mask = path_mask(params, pattern)
     chosen = jax.tree.map(lambda keep, leaf: leaf if keep else None, mask, params)
@@ -89,7 +92,7 @@ def merge(chosen: PyTree, rest: PyTree) -> PyTree:
     return jax.tree_util.tree_map_with_path(pick, chosen, rest, is_leaf=_is_none)
 
 
-def summary(paths: list[str], *, most: int = 40) -> str:
+def summary(paths: list[str], *, most: int = 10) -> str:
     """The paths for an error message; a long list is cut in its middle."""
     if len(paths) > most:
         half = most // 2

@@ -4,6 +4,7 @@ A workdir holds `config.json`, `checkpoints/`, `metrics.jsonl`, TensorBoard even
 the file `lock`.
 """
 
+import contextlib
 import errno
 import fcntl
 import importlib.metadata
@@ -13,7 +14,7 @@ import os
 import platform
 import socket
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ import jiaa
 
 CONFIG = "config.json"
 LOCK = "lock"
+# What a run leaves: with one of these the folder belongs to its recorded config.
+PRODUCTS = ("checkpoints/[0-9]*", "*.safetensors", "results.csv", "summary.json")
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 logger = logging.getLogger(__name__)
@@ -40,8 +44,9 @@ class Workdir:
     """A context that owns a folder while it is open.
 
     Opening creates the folder, locks it against a second process (the lock goes with
-    the process, however it ends), and writes `config.json`; or, where there is one,
-    checks that it holds the same config. Of several hosts only the first locks and
+    the process, however it ends), and checks that what was trained there before had the
+    same config; then `config.json` is written. A record beside which nothing was
+    trained binds nobody: it is replaced. Of several hosts only the first locks and
     writes.
     """
 
@@ -51,18 +56,24 @@ class Workdir:
         *,
         config: Mapping[str, Any] | None = None,
         may_differ: Collection[str] = (),
+        record_at_once: bool = True,
     ):
         """Nothing is touched before the context opens.
 
         Args:
             path: the folder.
             config: what defines the run; nested mappings of JSON values.
-            may_differ: dotted names ("data.root") that a resumed run may change.
+            may_differ: dotted names ("data.root"), or sections, that a resumed run may
+                change.
+            record_at_once: with False, the caller writes `config.json` by `record`,
+                once it has checked what else could be wrong.
         """
         self.path = Path(path)
         self.config = _plain(config or {})
         self.may_differ = frozenset(may_differ)
-        self._lock: int | None = None
+        self.record_at_once = record_at_once
+        self._stack = contextlib.ExitStack()
+        self._before: dict[str, Any] | None = None
         self.is_open = False
 
     def __fspath__(self) -> str:
@@ -83,43 +94,112 @@ class Workdir:
 
         Raises:
             WorkdirBusyError: another process holds the lock.
-            WorkdirError: the folder is that of another config.
+            WorkdirError: the folder is that of another config, or cannot be one.
         """
-        if self.is_primary:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _acquire(self.path / LOCK)
-            try:
-                self._record()
-            except BaseException:
-                self.__exit__()
-                raise
+        with contextlib.ExitStack() as stack:
+            if self.is_primary:
+                stack.enter_context(locked(self.path))
+                self._before = self._compared()
+                if self.record_at_once:
+                    self.record()
+            self._stack = stack.pop_all()
         self.is_open = True
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Gives the folder back."""
         self.is_open = False
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._stack.close()
 
-    def _record(self) -> None:
+    def record(self) -> None:
+        """Writes `config.json`, or notes there that this run goes on elsewhere."""
+        if not self.is_primary:
+            return
+        if self._before is None:
+            self._before = {"config": self.config, **environment()}
+            _write(self.path / CONFIG, self._before)
+        else:
+            _note_resumption(self.path / CONFIG, self._before)
+
+    def _compared(self) -> dict[str, Any] | None:
+        """The record of the run that this one goes on with; None for a new run."""
         file = self.path / CONFIG
         if not file.exists():
-            _write(file, {"config": self.config, **environment()})
-            return
-        record = _read(file)
-        differences = _differences(record.get("config", {}), self.config)
-        forbidden = {k: v for k, v in differences.items() if k not in self.may_differ}
-        if forbidden:
-            said = "; ".join(
-                f"{k} was {a} and is {b}" for k, (a, b) in forbidden.items()
-            )
-            raise WorkdirError(
-                f"{self.path} was started with another config: {said}. Give the values "
-                f"of {file} to resume it, or another workdir to start anew."
-            )
-        _note_resumption(file, record)
+            return None
+        record = read_record(file)
+        differences = {
+            name: pair
+            for name, pair in _differences(record["config"], self.config).items()
+            if not self._may_change(name)
+        }
+        if not differences:
+            return record
+        if not any(found for glob in PRODUCTS for found in self.path.glob(glob)):
+            logger.info("%s held the record of a run that trained nothing", self.path)
+            return None
+        said = "; ".join(f"{k} was {a} and is {b}" for k, (a, b) in differences.items())
+        raise WorkdirError(
+            f"{self.path} was started with another config: {said}. Give the values "
+            f"of {file} to resume it, or another workdir to start anew."
+        )
+
+    def _may_change(self, name: str) -> bool:
+        steps = name.split(".")
+        return any(
+            ".".join(steps[:end]) in self.may_differ for end in range(1, len(steps) + 1)
+        )
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Holds the folder `path`, which is made if it isn't there, against all others.
+
+    Raises:
+        WorkdirBusyError: another process holds it.
+        WorkdirError: it is a file, or cannot be made or written to.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = _acquire(path / LOCK)
+    except (FileExistsError, NotADirectoryError) as error:
+        found = next(x for x in (path, *path.parents) if x.exists())
+        raise WorkdirError(
+            f"{found} is a file; expected a folder, or a name that is free. Give "
+            "another workdir, or move the file away."
+        ) from error
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        raise WorkdirError(
+            f"{path} cannot be written to ({error.strerror}). Give a workdir in a "
+            "folder of your own, or change its permissions."
+        ) from error
+    try:
+        yield path
+    finally:
+        os.close(descriptor)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What `config.json` holds: {"config": {...}, "versions": ..., ...}.
+
+    Raises:
+        WorkdirError: it is no such record.
+    """
+    remedy = "Restore it, or use another workdir."
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WorkdirError(
+            f"{file} is not JSON: {error}. Expected the record of a run. {remedy}"
+        ) from error
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
+        raise WorkdirError(
+            f"{file} is not the record of a run: expected an object with an object "
+            f"'config' in it. {remedy}"
+        )
+    return record
 
 
 def environment() -> dict[str, Any]:
@@ -219,16 +299,20 @@ def _plain_value(value: Any) -> Any:
 
 
 def _differences(old: Any, new: Any, *, name: str = "") -> dict[str, tuple[str, str]]:
-    """Dotted name -> the two values, for the leaves that differ."""
+    """Dotted name -> the two values, for the leaves that differ.
+
+    A field that one side lacks and the other leaves at None was chosen by neither.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         found = {}
         for key in sorted(old.keys() | new.keys()):
             dotted = f"{name}.{key}" if name else key
-            found |= _differences(
-                old.get(key, "(missing)"), new.get(key, "(missing)"), name=dotted
-            )
+            found |= _differences(old.get(key), new.get(key), name=dotted)
         return found
-    return {} if old == new else {name: (repr(old), repr(new))}
+    if old == new:
+        return {}
+    one, other = ("not set" if x is None else repr(x) for x in (old, new))
+    return {name: (one, other)}
 
 
 def _note_resumption(file: Path, record: dict[str, Any]) -> None:
@@ -242,18 +326,11 @@ def _note_resumption(file: Path, record: dict[str, Any]) -> None:
         _write(file, {**record, "resumed": [*record.get("resumed", []), now]})
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WorkdirError(
-            f"{file} is not JSON: {error}. Expected the record of a run. Restore it, "
-            "or use another workdir."
-        ) from error
-
-
 def _write(file: Path, record: dict[str, Any]) -> None:
     """In one atomic replacement: a kill leaves the old file or the new one."""
     replacement = file.with_suffix(".tmp")
-    replacement.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    replacement.replace(file)
+    try:
+        replacement.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        replacement.replace(file)
+    finally:
+        replacement.unlink(missing_ok=True)

@@ -46,6 +46,7 @@ def small(glance, tiny_world):
             config.model.backbone = "glance"
             if config.trunk.taps:
                 config.trunk.taps = (("logits",), ("fire.mean", "fire.std"))
+            if config.trunk.map == "kernel":
                 config.trunk.map_options.weights = (1.0, 0.5)
         experiments.shrink(config, tiny_world)
         with config.unlocked():

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from jiaa.cli import build
+from jiaa.cli import build, learners
+from jiaa.cli.options import ConfigError
 from jiaa.meta.bilevel import BLG, MAML
 from jiaa.meta.inner import Calibration
 from jiaa.meta.sequential import SequentialStep
@@ -18,7 +19,7 @@ OASIS, FLICKR = "blg_piaa/oasis_squeezenet", "blg_piaa/flickr_aes_resnet18"
 
 def loop_of(config):
     view = FeatureView()
-    return build.inner_loop(config, build.model(config), method="score", view=view)
+    return learners.inner_loop(config, build.model(config), method="score", view=view)
 
 
 def test_sections_become_hashable_values(small):
@@ -53,14 +54,14 @@ def test_the_inner_loop_carries_every_field_of_its_section(small):
 
 def test_the_query_level_differs_only_in_what_it_names(small):
     config = small(OASIS)
-    outer = build.outer_update(config, loop_of(config), width=8)
+    outer = learners.outer_update(config, loop_of(config), width=8)
     assert isinstance(outer, BLG)
     assert outer.loop == loop_of(config)
     assert outer.query_loop.adapts == "head/(warp|slow)"
     assert dict(outer.query_loop.optimizer.rates).keys() == {"head/warp", "head/slow"}
     assert outer.query_loop.loss == outer.loop.loss
     plain = small(FLICKR)
-    assert build.outer_update(plain, loop_of(plain), width=8).query_loop is None
+    assert learners.outer_update(plain, loop_of(plain), width=8).query_loop is None
 
 
 def test_modes_and_kinds_go_by_name(small):
@@ -68,26 +69,26 @@ def test_modes_and_kinds_go_by_name(small):
     loop = loop_of(config)
     with config.unlocked():
         config.meta.mode = "sequential"
-        step = build.meta_step(config, loop, users=5, width=8)
+        step = learners.meta_step(config, loop, users=5, width=8)
         assert isinstance(step, SequentialStep)
         assert step.users_per_epoch == 5
         config.meta.outer = "maml"
-        assert isinstance(build.outer_update(config, loop, width=8), MAML)
-        learner = build.personalizer(config, loop, width=8)
+        assert isinstance(learners.outer_update(config, loop, width=8), MAML)
+        learner = learners.personalizer(config, loop, width=8)
         assert isinstance(learner, Finetune)
         # The loop of test users may differ from that of training users.
         assert learner.loop.dropout is False
         assert loop.dropout is True
         config.adapt.kind = "ridge"
-        assert isinstance(build.personalizer(config, loop, width=8), Ridge)
+        assert isinstance(learners.personalizer(config, loop, width=8), Ridge)
 
 
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("meta.mode", "paralel", r"'paralel'.*'parallel' or 'sequential'"),
-        ("meta.outer", "reptile", r"'reptile'.*'blg', 'maml'"),
-        ("adapt.kind", "svr", r"'svr'.*'finetune' or 'ridge'"),
+        ("meta.mode", "paralel", r"'paralel'; known: parallel, seq.*mean 'parallel'"),
+        ("meta.outer", "reptile", r"'reptile'; known: blg, maml"),
+        ("adapt.kind", "svr", r"'svr'; known: finetune, ridge"),
         ("meta.optimizer", "lion", r"'lion'.*known"),
         ("meta.schedule", "stairs", r"'stairs'.*known"),
     ],
@@ -97,8 +98,8 @@ def test_unknown_names_are_answered_with_the_known_ones(small, path, value, expe
     loop = loop_of(config)
 
     def make():
-        build.meta_step(config, loop, users=5, width=8)
-        build.personalizer(config, loop, width=8)
+        learners.meta_step(config, loop, users=5, width=8)
+        learners.personalizer(config, loop, width=8)
 
     with pytest.raises(ValueError, match=expected):
         make()
@@ -110,9 +111,9 @@ def test_rate_zero_freezes_and_schedules_end_with_the_steps(small):
         "meta.rates": (("backbone/.*", 0.0), (".*", 0.5)),
         "meta.schedule": "linear",
     }
-    section = small(FLICKR, **changes).meta
+    config = small(FLICKR, **{"meta.steps": 4}, **changes)
     params = {"backbone": {"w": jnp.ones(2)}, "head": {"w": jnp.ones(2)}}
-    tx = build.optimizer(section, num_steps=4)
+    tx = learners.optimizer(config, "meta")
     state = tx.init(params)
     moved = []
     for _ in range(5):
@@ -128,7 +129,7 @@ def test_schedules_by_epoch_take_the_sections_epoch(small):
         "meta.steps_per_epoch": 2,
         "meta.rates": ((".*", 1.0),),
     }
-    tx = build.optimizer(small(FLICKR, **changes).meta, num_steps=8)
+    tx = learners.optimizer(small(FLICKR, **changes), "meta")
     params = {"w": jnp.zeros(())}
     state = tx.init(params)
     for expected in (1.0, 1.0, 0.9, 0.9):
@@ -137,12 +138,39 @@ def test_schedules_by_epoch_take_the_sections_epoch(small):
         assert float(updates["w"]) == pytest.approx(-expected)
 
 
-def test_variables_of_head_and_whole_network_have_the_same_names(small):
+def test_the_shapes_of_variables_are_known_without_them(small):
     config = small(FLICKR)
     network = build.model(config)
     whole = build.initial_variables(config, network, key=jax.random.key(0))
-    head = build.head_variables(network, width=8, key=jax.random.key(1))
-    for collection in ("params", "batch_stats"):
-        one, other = whole[collection]["head"], head[collection]["head"]
-        assert jax.tree.map(jnp.shape, one) == jax.tree.map(jnp.shape, other)
-    assert set(head["params"]) == {"head"}
+    assert jax.tree.map(jnp.shape, whole) == jax.tree.map(
+        lambda leaf: leaf.shape, build.variable_shapes(network)
+    )
+
+
+def test_beta_is_one_over_the_users_of_an_iteration(small):
+    pairs = (("head/fast", 0.0), (".*", "1/k"))
+    assert learners.rates(pairs, "meta.rates", users=8)[1] == (".*", 1 / 8)
+    config = small(FLICKR, **{"meta.rates": ((".*", "1/k"),), "meta.users_per_step": 5})
+    tx = learners.optimizer(config, "meta")
+    params = {"w": jnp.zeros(())}
+    updates, _ = tx.update({"w": jnp.ones(())}, tx.init(params), params)
+    assert float(updates["w"]) == pytest.approx(-1 / 5)
+
+
+@pytest.mark.parametrize("value", [(".*", 0.1), 0.1, ((".*", "fast"),), ((".*",),)])
+def test_rates_that_are_no_pairs_are_refused_with_an_example(value):
+    with pytest.raises(
+        ConfigError, match=r"config\.inner\.rates is .*\('head/\.\*', 0"
+    ):
+        learners.rates(value, "inner.rates")
+
+
+def test_the_released_program_has_beta_and_refreshes_every_k_users(small):
+    changes = {"meta.mode": "sequential", "meta.rates": ((".*", "1/k"),)}
+    config = small(FLICKR, **{"meta.users_per_step": 4}, **changes)
+    step = learners.meta_step(config, loop_of(config), users=9, width=8)
+    assert (step.average, step.refresh) == (1 / 4, 4)
+    with config.unlocked():
+        config.meta.rates = (("head/.*", 0.5), (".*", 0.25))
+    with pytest.raises(ConfigError, match="one rate for all"):
+        learners.meta_step(config, loop_of(config), users=9, width=8)

@@ -1,5 +1,6 @@
 """The scripts as their users run them: killed midway, and given wrong paths."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import experiments
 import pytest
+
+from jiaa.cli.launch import AnyValue, WholeOrPair, in_words
+from jiaa.data import DataError
 
 STEPS = 1200
 CONFIG = """
@@ -106,6 +110,12 @@ def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(start, tmp_pat
         ("--config.data.root=NOWHERE", "train.py", "NOWHERE: no such folder"),
         ("--config.prior=NOWHERE", "train.py", "NOWHERE/prior.safetensors does not"),
         ("--config.seed=1", "evaluate.py", "scripts/train.py"),
+        ("--config.data.scale=(1, 3)", "train.py", "--config.data.NAME=VALUE"),
+        (
+            "--config.model.backbone_options={'widht': 4}",
+            "train.py",
+            "backbone_options has no 'widht'; known: num_classes",
+        ),
     ],
 )
 def test_a_wrong_path_is_a_short_error_without_a_traceback(
@@ -113,9 +123,54 @@ def test_a_wrong_path_is_a_short_error_without_a_traceback(
 ):
     workdir = tmp_path / "run"
     assert start(workdir, flag, script=script).wait(timeout=120) == 1
+    assert not (workdir / "config.json").exists()
     output = workdir.with_suffix(".out").read_text()
     assert expected in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("parser", "text", "value"),
+    [
+        (AnyValue(), "(1, 7)", (1, 7)),
+        (AnyValue(), "0.2", 0.2),
+        (AnyValue(), "ann", "ann"),
+        (AnyValue(), "('ann', 'bob')", ("ann", "bob")),
+        (AnyValue(), "false", False),
+        (AnyValue(), "None", None),
+        (AnyValue(), "", None),
+        (WholeOrPair(), "12", 12),
+        (WholeOrPair(), "(288, 360)", (288, 360)),
+    ],
+)
+def test_flags_of_unset_fields_and_of_sizes_take_python_values(parser, text, value):
+    assert parser.parse(text) == value
+
+
+def test_errors_say_what_the_command_can_do():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert in_words(full).endswith("give the same command: it takes up what is there")
+    assert "--config.data.NAME=VALUE" in in_words(DataError("pass max_missing=3"))
+    assert in_words(ValueError("no")) == "ValueError: no"
+
+
+def test_a_bug_keeps_its_stack(config_file, tmp_path):
+    program = (
+        "import sys; from jiaa.cli.launch import launch\n"
+        "def train(config, workdir): None.no_such_attribute\n"
+        "launch(train)"
+    )
+    path = os.pathsep.join(map(str, (experiments.ROOT, experiments.ROOT / "tests")))
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"--config={config_file}", "--workdir=x"],
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" in done.stderr
+    assert "no_such_attribute" in done.stderr
 
 
 def test_a_misspelt_flag_is_refused_before_anything_runs(start, tmp_path):

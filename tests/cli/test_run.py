@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from jiaa.cli import build, run
+from jiaa.cli import build, learn, problem, run
+from jiaa.cli.options import ConfigError
 from jiaa.models.variables import load_variables
-from jiaa.train.workdir import WorkdirError
+from jiaa.train.workdir import WorkdirBusyError, WorkdirError, locked
 
 BA, BLG = "ba_piaa/oasis_squeezenet", "blg_piaa/oasis_squeezenet"
 TRAINED = "ba_piaa/synthetic_resnet18"  # its generic prior is trained by steps
@@ -30,8 +31,8 @@ def no_more_steps(monkeypatch):
     def never(*args, **options):
         raise AssertionError("a finished run took a step")
 
-    monkeypatch.setattr(run.bilevel, "several", lambda step: never)
-    monkeypatch.setattr(run, "train_step", never)
+    monkeypatch.setattr(learn.bilevel, "several", lambda step: never)
+    monkeypatch.setattr(learn, "train_step", never)
 
 
 def test_a_workdir_holds_the_run_and_its_results(small, tmp_path):
@@ -62,10 +63,10 @@ def test_a_workdir_holds_the_run_and_its_results(small, tmp_path):
 def test_what_was_learned_reads_back_whole(small, tmp_path, name):
     config = small(name)
     train(config, tmp_path)
-    learned = run.load(tmp_path)
+    learned = problem.load(tmp_path)
     assert set(learned.variables["params"]) >= {"backbone", "head"}
     assert (learned.feature_map is None) == (config.trunk.map == "none")
-    run.save(learned, tmp_path / "again")
+    problem.save(learned, tmp_path / "again")
     first = (tmp_path / "prior.safetensors").read_bytes()
     assert (tmp_path / "again").read_bytes() == first
 
@@ -105,10 +106,131 @@ def test_a_prior_from_another_run_is_as_good_as_one_trained_here(small, tmp_path
     assert there.read_bytes() == here.read_bytes()
 
 
-def test_a_prior_that_never_finished_is_named(small, tmp_path):
+def test_a_prior_that_never_finished_is_named_with_the_remedy(small, tmp_path):
     config = small(BLG, prior=str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match=r"nowhere/prior\.safetensors"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"prior: .*nowhere/prior\.safetensors .*leave config\.prior empty",
+    ):
         train(config, tmp_path / "run")
+
+
+@pytest.fixture
+def of_ba(small, tmp_path):
+    """The workdir of a finished BA-PIAA run."""
+    train(small(BA), tmp_path / "ba")
+    return tmp_path / "ba"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data.min_ratings": 2}, "data.min_ratings is None there, 2 here"),
+        ({"dataset": "flickr"}, "dataset is 'oasis' there"),
+        ({"model.head_options.spread": 1.0}, "model.head_options is"),
+        ({"trunk.flip": False}, "trunk.flip is True there, False here"),
+    ],
+)
+def test_a_prior_of_another_kind_is_refused_by_what_differs(
+    small, of_ba, tmp_path, changes, said
+):
+    config = small(BLG, prior=str(of_ba), **changes)
+    with pytest.raises(ConfigError, match=r"run of another kind") as caught:
+        train(config, tmp_path / "run")
+    assert said in str(caught.value)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_prior_s_file_starts_on_other_data_on_purpose(small, of_ba, tmp_path):
+    file = str(of_ba / "prior.safetensors")
+    config = small(BLG, **{"prior": file, "data.min_ratings": 2})
+    assert train(config, tmp_path / "run").is_file()
+    other = small(BLG, **{"prior": file, "model.backbone_options.num_classes": 4})
+    with pytest.raises(
+        ConfigError, match=r"another network .*backbone/dense/bias is \(8,\) there, \(4"
+    ):
+        train(other, tmp_path / "other")
+    plain = small(BLG, prior=file, **{"trunk.map": "none", "trunk.map_options": {}})
+    with pytest.raises(ConfigError, match=r"trunk\.map='none' is not what it has"):
+        train(plain, tmp_path / "plain")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        (
+            TRAINED,
+            {"generic.batch_size": 999},
+            r"generic\.batch_size=999 exceeds the 24",
+        ),
+        (
+            BLG,
+            {"meta.users_per_step": 99},
+            r"meta\.users_per_step=99 .* the 5 training",
+        ),
+        (BA, {"trunk.five_crops": 99}, "a crop of 99 px does not fit"),
+        (BA, {"data.test_users": "nobody"}, "without any rating: nobody"),
+    ],
+)
+def test_a_first_mistake_does_not_burn_the_workdir(small, tmp_path, name, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        train(small(name, **wrong), tmp_path)
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_the_corrected_command_trains_where_the_wrong_one_stopped(small, tmp_path):
+    for wrong in ({"data.test_users": "nobody"}, {"trunk.five_crops": 99}):
+        with pytest.raises(ValueError, match=r"nobody|a crop of 99"):
+            train(small(BA, **wrong), tmp_path)
+    assert train(small(BA), tmp_path).is_file()
+
+
+def test_another_meta_section_keeps_the_finished_generic_prior(
+    small, tmp_path, monkeypatch
+):
+    def fails(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learn.bilevel, "several", fails)
+        with pytest.raises(KeyboardInterrupt):
+            train(small(BLG), tmp_path)
+    before = (tmp_path / "generic" / "prior.safetensors").stat().st_mtime_ns
+    train(small(BLG, **{"meta.inner_steps": 2}), tmp_path)
+    after = (tmp_path / "generic" / "prior.safetensors").stat().st_mtime_ns
+    assert before == after
+
+
+def test_other_evaluation_settings_do_not_make_another_run(small, tmp_path):
+    first = train(small(BA), tmp_path).read_bytes()
+    again = small(BA, **{"evaluate.shots": (3,)})
+    assert train(again, tmp_path).read_bytes() == first
+    summary = json.loads(run.evaluate(again, tmp_path, progress=False).read_text())
+    assert {row["shots"] for row in summary["results"]} == {3}
+
+
+def test_a_run_is_measured_on_its_own_data_through_its_own_network(small, tmp_path):
+    train(small(BA), tmp_path)
+    for changes, said in (
+        ({"data.min_ratings": 3}, "data.min_ratings is None there, 3 here"),
+        ({"trunk.flip": False}, "trunk.flip is True there, False here"),
+        ({"method": "blg_piaa"}, "a run of method 'ba_piaa', not 'blg_piaa'"),
+    ):
+        with pytest.raises(WorkdirError, match=said):
+            run.evaluate(small(BA, **changes), tmp_path, progress=False)
+
+
+def test_two_evaluations_of_a_workdir_do_not_mix(small, tmp_path):
+    train(small(BA), tmp_path)
+    with locked(tmp_path), pytest.raises(WorkdirBusyError, match="in use by process"):
+        run.evaluate(small(BA), tmp_path, progress=False)
+
+
+def test_what_evaluation_will_stop_at_is_said_before_the_training(
+    small, tmp_path, caplog
+):
+    train(small(BA, **{"evaluate.shots": (100,)}), tmp_path)
+    assert "evaluation would stop: user test_000 rated 7 images" in caplog.text
 
 
 def test_meta_training_moves_the_head_and_leaves_the_frozen_trunk(small, tmp_path):
@@ -139,15 +261,23 @@ def test_another_config_in_the_same_workdir_is_refused(small, tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"meta.sampling.supprot": 3}, "supprot"),
-        ({"inner.dekay": 0.1}, "dekay"),
-        ({"model.head_options.sharde": 3}, "sharde"),
-        ({"adapt.stepz": 3}, "stepz"),
-        ({"evaluate.shotz": (2,)}, "shotz"),
-        ({"data.scael": (1, 5)}, "scael"),
+        ({"meta.sampling.supprot": 3}, r"meta.sampling has no 'supprot'.*'support'"),
+        ({"meta.query.adatps": "head"}, r"meta.query has no 'adatps'.*'adapts'"),
+        ({"meta.optimizer_options.momentun": 1}, r"'momentun'.*'momentum'"),
+        ({"inner.dekay": 0.1}, r"config.inner has no 'dekay'.*'decay'"),
+        ({"inner.optimizer_options.momentun": 1}, r"'momentun'.*'momentum'"),
+        ({"inner.calibrate.spraed": 1}, r"calibrate has no 'spraed'.*'spread'"),
+        ({"model.head_options.sharde": 3}, r"head_options has no 'sharde'.*'shared'"),
+        ({"model.backbone_options.clases": 3}, r"'clases'; known: num_classes"),
+        ({"trunk.map_options.weigths": (1,)}, r"'weigths'.*'weights'"),
+        ({"adapt.dropuot": True}, r"config.adapt has no 'dropuot'.*'dropout'"),
+        ({"evaluate.shotz": (2,)}, r"config.evaluate has no 'shotz'.*'shots'"),
+        ({"data.scael": (1, 5)}, r"config.data has no 'scael'.*'scale'"),
     ],
 )
-def test_a_misspelt_option_stops_at_its_constructor(small, tmp_path, change, named):
+def test_a_misspelt_option_is_answered_before_anything_is_written(
+    small, tmp_path, change, named
+):
     config = small(BLG)
     with config.unlocked():
         for path, value in change.items():
@@ -156,8 +286,9 @@ def test_a_misspelt_option_stops_at_its_constructor(small, tmp_path, change, nam
             for name in sections:
                 section = section[name]
             section[last] = value
-    with pytest.raises(TypeError, match=named):
-        _train_and_evaluate(config, tmp_path)
+    with pytest.raises(ConfigError, match=named):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_misspelt_field_cannot_be_set(small):

@@ -7,8 +7,8 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jiaa.cli import build
-from jiaa.cli.settings import assign, recorded_config
-from jiaa.train.workdir import Workdir
+from jiaa.cli.settings import assign, differences, finished_file, recorded_config
+from jiaa.train.workdir import Workdir, WorkdirError
 
 
 @pytest.fixture
@@ -39,7 +39,10 @@ def test_a_setting_reaches_its_field(config, setting, read, expected):
     ("setting", "message"),
     [
         ("generic.steps", "sets nothing; expected path=value"),
-        ("generic.step=7", "no 'generic.step'; known there: batch_size, "),
+        (
+            "generic.step=7",
+            "no 'generic.step'; known: batch_size, .*did you mean 'steps'",
+        ),
         ("generics.steps=7", "no section 'generics'"),
         ("seed.x=7", "no section 'seed'"),
         ("generic.steps=many", "expected a value such as 10000"),
@@ -61,6 +64,34 @@ def test_a_record_gives_back_the_config_with_its_tuples(config, tmp_path):
     hash(build.plain(again.model.head_options)["hidden"])
     assert isinstance(again.trunk, ConfigDict)
     assert json.loads((tmp_path / "config.json").read_text())["config"]
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{}", '{"config": [1]}', "{"])
+def test_a_record_of_another_shape_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(WorkdirError, match=r"config\.json is not .*Restore it"):
+        recorded_config(tmp_path)
+
+
+def test_differences_name_what_counts_and_nothing_else(config):
+    other = config.copy_and_resolve_references()
+    assert differences(config, other, sections=("data", "model")) == []
+    changes = ["data.root=elsewhere", "data.progress=False", "model.weights=x.pth"]
+    assign(other, [*changes, "data.scale=(1, 7)", "model.head=pooled"])
+    with other.unlocked():
+        del other.data.min_ratings  # as in records of older versions
+    assert differences(config, other, sections=("data", "model")) == [
+        "data.scale is None there, (1, 7) here",
+        "model.head is 'released' there, 'pooled' here",
+    ]
+
+
+def test_an_unfinished_run_is_told_from_no_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no workdir of a run"):
+        finished_file(tmp_path, "prior.safetensors")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match="no training has finished"):
+        finished_file(tmp_path, "prior.safetensors")
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

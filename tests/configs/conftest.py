@@ -1,15 +1,5 @@
-"""The tiny folder dataset that every experiment is tried on."""
+"""The tiny folder dataset that every experiment is tried on, and less of Inception."""
 
-import jax
-import pytest
-from experiments import tiny_world
+from experiments import shallow_inception, tiny_world
 
-__all__ = ["tiny_world"]
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _compiled_in_a_hurry():
-    """Each program here runs a few times: most of the time goes to compiling it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+__all__ = ["shallow_inception", "tiny_world"]

@@ -64,7 +64,7 @@ def test_a_config_has_the_documented_fields_and_survives_json(name, variant):
     "name",
     [pytest.param(x, marks=pytest.mark.slow) if x in SLOW else x for x in NAMES],
 )
-def test_a_config_trains_and_evaluates(name, tiny_world, tmp_path):
+def test_a_config_trains_and_evaluates(name, tiny_world, shallow_inception, tmp_path):
     config = experiments.shrink(experiments.load(name), tiny_world)
     workdir = tmp_path / "run"
     assert run.train(config, workdir, progress=False).stat().st_size > 0

@@ -53,6 +53,31 @@ def test_test_users_by_name_and_by_share(tmp_path):
     assert len(share.split("test")) == len(share.split("train")) == 3
 
 
+def test_one_test_user_is_a_name_not_a_list_of_letters(tmp_path):
+    dataset = load(write_folder(tmp_path, RATINGS), test_users="w2")
+    assert dataset.split("test").user_id.tolist() == [user_id("w2")]
+
+
+def test_a_folder_needs_a_root_and_a_generated_world_has_none(tmp_path):
+    with pytest.raises(DataError, match="where is the folder"):
+        jiaa.data.load("folder")
+    with pytest.raises(DataError, match="which is generated; leave root out"):
+        jiaa.data.load("synthetic", root=tmp_path)
+
+
+def test_the_options_of_a_loader_are_known_by_name(tmp_path):
+    assert "scale" in jiaa.data.loader_options("oasis")
+    assert "scale" in jiaa.data.loader_options(str(tmp_path))
+    assert "test_workers" in jiaa.data.loader_options("flickr_aes")
+    assert "train_users" in jiaa.data.loader_options("synthetic")
+    for name in jiaa.data.DATASETS:
+        assert {"image_size", "cache_dir", "progress"} <= {
+            *jiaa.data.loader_options(name)
+        }
+    with pytest.raises(DataError, match="neither a folder nor a dataset"):
+        jiaa.data.loader_options("oasys")
+
+
 def test_images_of_test_users_can_be_kept_from_training(tmp_path):
     rows = "ann,a.jpg,1\nann,b.jpg,2\nbob,b.jpg,3\nbob,c.jpg,4\n"
     root = write_folder(tmp_path, "worker,image,score\n" + rows)

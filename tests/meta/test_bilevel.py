@@ -59,20 +59,26 @@ def test_blg_by_hand_walks_support_then_query_from_there(world, next_key):
     )
 
 
-def test_zero_inner_steps_leave_the_prior(world, next_key):
+def test_zero_inner_steps_leave_the_prior_and_report_its_losses(world, next_key):
     store, tasks = world
-    outer = bilevel.BLG(InnerLoop(tiny.Line(), optimizer=SGD), steps=0)
-    prior = tiny.prior_of(tiny.Line(), next_key())
+    loop = InnerLoop(tiny.Normed(), optimizer=SGD, dropout=True, batch_norm="carry")
+    prior = tiny.prior_of(tiny.Normed(), next_key())
     episode = tiny.episode_of(tasks[0], 12)
-    state, _ = outer.loop.run(
-        prior,
-        outer.loop.start(prior),
-        episode.support,
-        store,
-        steps=0,
-        key=jax.random.key(0),
+    still, moved = (
+        bilevel.BLG(loop, steps)(prior, episode, store, key=jax.random.key(0))
+        for steps in (0, 1)
     )
-    leaves_close(state["params"], prior["params"], 0)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(still.gradient))
+    leaves_close(still.batch_stats, prior["batch_stats"], 0)
+    assert set(still.metrics) == set(moved.metrics)
+    np.testing.assert_allclose(
+        still.metrics["loss_support"], moved.metrics["loss_support"], rtol=1e-6
+    )
+    step = bilevel.MetaStep(bilevel.BLG(loop, 0), optax.sgd(0.25), SAMPLING)
+    state = step.init_state(prior, key=next_key())
+    after, metrics = jax.jit(step)(state, jnp.arange(4), tasks, store)
+    leaves_close(after.prior, prior, 1e-7)
+    assert all(np.isfinite(value) for value in metrics.values())
 
 
 def test_beta_one_over_k_with_identical_users_lands_on_the_users_network(
@@ -86,8 +92,7 @@ def test_beta_one_over_k_with_identical_users_lands_on_the_users_network(
     after, _ = jax.jit(step)(state, users, tasks, store)
     key = data_tasks.episode_key(state.key, repeat=0, user_id=tasks.user_id[0])
     episode = SAMPLING(tasks[0], key=jax.random.fold_in(key, 0))
-    prior = {"params": state.params, "batch_stats": state.batch_stats}
-    moved = step.outer(prior, episode, store, key=jax.random.fold_in(key, 1))
+    moved = step.outer(state.prior, episode, store, key=jax.random.fold_in(key, 1))
     expected = jax.tree.map(jnp.subtract, state.params, moved.gradient)
     leaves_close(after.params, expected, 1e-6)
 
@@ -118,7 +123,8 @@ def test_carry_averages_the_users_statistics_and_reset_keeps_the_priors(
     state = state_of(tiny.Normed(), step.optimizer, next_key())
     kept, _ = jax.jit(step)(state, jnp.arange(4), tasks, store)
     leaves_close(kept.batch_stats, state.batch_stats, 0)
-    carrying = jax.jit(dataclasses.replace(step, carry_statistics=True))
+    carry = dataclasses.replace(loop, batch_norm="carry")
+    carrying = jax.jit(dataclasses.replace(step, outer=bilevel.BLG(carry, 2)))
     singles = [
         carrying(state, jnp.array([user]), tasks, store)[0].batch_stats
         for user in range(4)
@@ -133,7 +139,7 @@ def test_blg_moves_only_what_adapts_and_its_own_rates_stay(world, next_key):
     optimizer = dataclasses.replace(SGD, learned=True)
     loop = InnerLoop(tiny.Normed(), optimizer=optimizer, adapts="head")
     prior = tiny.prior_of(tiny.Normed(), next_key())
-    prior = {**prior, "params": loop.learnable(prior["params"])}
+    prior = loop.learnable(prior)
     direction = bilevel.BLG(loop, 2)(
         prior, tiny.episode_of(tasks[0], 12), store, key=jax.random.key(0)
     )
@@ -303,3 +309,44 @@ def test_a_query_level_like_the_support_level_is_the_slides_listing_with_sgd(
         directions_of(outer, world, lambda: key)[2].gradient for outer in both
     )
     leaves_close(one, other, 1e-7)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"support": 0}, {"query": 0}, {"fraction": 0.0}, {"fraction": 1.0}, {"under": 79}],
+    ids=str,
+)
+def test_a_sampling_with_an_empty_side_is_refused(numbers):
+    with pytest.raises(ValueError, match=r"expected support and query of 1 or more"):
+        bilevel.Sampling(**numbers)
+
+
+def test_an_update_without_statistics_leaves_the_priors(world, next_key):
+    store, tasks = world
+
+    def toward_zero(prior, episode, store, *, key):
+        return bilevel.Direction(
+            prior["params"], {"loss": jnp.mean(episode.query.scores)}
+        )
+
+    step = bilevel.MetaStep(toward_zero, optax.sgd(0.25), SAMPLING)
+    state = state_of(tiny.Normed(), step.optimizer, next_key())
+    after, metrics = jax.jit(step)(state, jnp.arange(4), tasks, store)
+    leaves_close(after.params, jax.tree.map(jnp.zeros_like, state.params), 1e-6)
+    leaves_close(after.batch_stats, state.batch_stats, 0)
+    assert set(metrics) == {"loss"}
+
+
+def test_maml_carries_statistics_where_its_loop_does(world, next_key):
+    store, tasks = world
+    episode = tiny.episode_of(tasks[0], 12)
+    prior = tiny.prior_of(tiny.Normed(), next_key())
+    for mode in ("reset", "carry"):
+        loop = InnerLoop(tiny.Normed(), optimizer=SGD, batch_norm=mode)
+        learner = Finetune(loop, steps=2)
+        direction = bilevel.MAML(learner)(prior, episode, store, key=jax.random.key(0))
+        if mode == "reset":
+            assert jax.tree.leaves(direction.batch_stats) == []
+        else:
+            adapted = learner.adapt(prior, episode, store, key=jax.random.key(0))
+            leaves_close(direction.batch_stats, adapted["batch_stats"], 1e-6)

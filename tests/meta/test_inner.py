@@ -215,7 +215,7 @@ def test_learned_rates_start_at_the_given_ones_and_are_in_the_params(world, next
     learned = dataclasses.replace(
         fixed, optimizer=dataclasses.replace(SGD, learned=True)
     )
-    shared = {**prior, "params": learned.learnable(prior["params"])}
+    shared = learned.learnable(prior)
     one, _ = run(fixed, prior, examples, store, 3)
     other, _ = run(learned, shared, examples, store, 3)
     assert_trees_equal(one["params"], other["params"], atol=1e-7)
@@ -234,7 +234,7 @@ def test_learned_rates_of_a_part_survive_a_file(world, next_key, tmp_path):
         fixed, optimizer=dataclasses.replace(SGD, learned=True)
     )
     prior = tiny.prior_of(tiny.Line(), next_key())
-    prior = {**prior, "params": learned.learnable(prior["params"])}
+    prior = learned.learnable(prior)
     save_variables(tmp_path / "prior.safetensors", prior)
     read = {"batch_stats": {}, **load_variables(tmp_path / "prior.safetensors")}
     one, other, plain = (
@@ -381,9 +381,53 @@ def test_calibration_without_any_steps_keeps_the_generic_order(world, next_key):
     np.testing.assert_array_equal(np.argsort(found), np.argsort(generic))
 
 
-def test_calibration_refuses_a_loss_that_a_constant_changes(world, next_key):
-    store, examples = world
-    prior = tiny.prior_of(tiny.Line(), next_key())
-    loop = dataclasses.replace(CALIBRATED, loss="mse")
+def test_calibration_refuses_a_loss_that_a_constant_changes():
     with pytest.raises(ValueError, match=r"calibrate needs.*centred.*'mse'"):
-        adapted(loop, prior, examples, store)
+        dataclasses.replace(CALIBRATED, loss="mse")
+
+
+@pytest.mark.parametrize("ratings", [0, 1, 5])
+def test_ratings_that_tell_no_spread_leave_the_usual_one(world, next_key, ratings):
+    store, examples = world
+    mask = jnp.arange(12) < ratings
+    same = dataclasses.replace(examples, mask=mask, scores=jnp.full(12, 0.6))
+    assert float(Calibration(0.2, 0.0).scale(same)) == 1.0
+    prior = tiny.prior_of(tiny.Line(), next_key())
+    state, predicted = adapted(CALIBRATED, prior, same, store)
+    assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves((state, predicted)))
+
+
+@pytest.mark.parametrize("numbers", [(0.0, 0.2), (-0.1, 0.2), (0.2, -0.1), (0.2, 1.1)])
+def test_calibration_refuses_numbers_out_of_range(numbers):
+    with pytest.raises(ValueError, match=r"spread above 0.*weight in \[0, 1\]"):
+        Calibration(*numbers)
+
+
+@pytest.mark.parametrize("options", [{}, {"dropout": True, "batch_size": 5}], ids=str)
+def test_the_first_loss_is_that_of_the_first_step(world, next_key, options):
+    store, examples = world
+    prior = tiny.prior_of(tiny.Normed(), next_key())
+    loop = InnerLoop(tiny.Normed(), optimizer=SGD, batch_norm="reset", **options)
+    _, losses = run(loop, prior, examples, store, 2)
+    first = loop.first_loss(
+        prior, loop.start(prior), examples, store, key=jax.random.key(0)
+    )
+    assert float(first) == pytest.approx(float(losses[0]), rel=1e-6)
+
+
+def test_a_rate_scale_multiplies_every_rate(world, next_key):
+    store, examples = world
+    prior = tiny.prior_of(tiny.Normed(), next_key())
+    loop = InnerLoop(tiny.Normed(), optimizer=SGD)
+    half = dataclasses.replace(loop, optimizer=InnerOptimizer("sgd", ((".*", 0.05),)))
+    scaled, _ = loop.run(
+        prior,
+        loop.start(prior),
+        examples,
+        store,
+        steps=3,
+        key=jax.random.key(0),
+        rate_scale=jnp.float32(0.5),
+    )
+    expected, _ = run(half, prior, examples, store, 3)
+    assert_trees_equal(scaled["params"], expected["params"], atol=1e-6)

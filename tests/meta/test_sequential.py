@@ -1,6 +1,7 @@
 """The released program's order of things, followed in PyTorch user by user."""
 
 import copy
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,6 @@ from jiaa.data import tasks as data_tasks
 from jiaa.meta.bilevel import Sampling
 from jiaa.meta.inner import InnerLoop, InnerOptimizer
 from jiaa.meta.sequential import SequentialStep
-from jiaa.types import TrainState
 
 torch = pytest.importorskip("torch")
 
@@ -81,13 +81,7 @@ def walked():
         model, optimizer=InnerOptimizer("adam", ((".*", RATE),)), batch_norm="carry"
     )
     step = SequentialStep(loop, users_per_epoch=4, steps=3, sampling=SAMPLING)
-    state = TrainState(
-        params=prior["params"],
-        batch_stats=prior["batch_stats"],
-        opt_state=step.init(prior["params"]),
-        step=jnp.zeros((), jnp.int32),
-        key=jax.random.key(3),
-    )
+    state = step.init_state(prior, key=jax.random.key(3))
     episodes, sample = [], jax.jit(SAMPLING)
     for repeat, users in enumerate((USERS[:2], USERS[2:])):
         for user in users:
@@ -95,7 +89,7 @@ def walked():
                 state.key, repeat=repeat, user_id=tasks.user_id[user]
             )
             episodes.append(sample(tasks[user], key=jax.random.fold_in(key, 0)))
-    visit = jax.jit(step)
+    visit = jax.jit(step, donate_argnums=0)  # no buffer serves twice in the state
     for users in (USERS[:2], USERS[2:]):
         state, _ = visit(state, jnp.array(users), tasks, store)
     return step, state, released_program(prior["params"], episodes, store)
@@ -124,6 +118,13 @@ def test_batch_norm_statistics_are_never_put_back(walked):
     stats = state.batch_stats["norm"]
     np.testing.assert_allclose(stats["mean"], norm.running_mean, atol=2e-5)
     np.testing.assert_allclose(stats["var"], norm.running_var, atol=2e-5)
+
+
+def test_numbers_of_users_below_one_are_refused(walked):
+    step, _, _ = walked
+    for field in ("refresh", "users_per_epoch"):
+        with pytest.raises(ValueError, match=f"{field}=0.*at least one user"):
+            dataclasses.replace(step, **{field: 0})
 
 
 def test_learning_rate_decay_compounds(walked):

@@ -137,3 +137,14 @@ def test_wrong_options_are_answered_with_what_is_expected(train):
         fit_feature_map(train, widths=(6, 8))
     with pytest.raises(ValueError, match=r"7 waves.*even"):
         fit_feature_map(train, waves=7, **KERNEL)
+
+
+def test_shares_among_images_add_up_to_the_kernel_of_these_images(train, unseen):
+    fitted = fit_feature_map(train, waves=2, **KERNEL)
+    parts = np.split(unseen, np.cumsum(WIDTHS)[:-1], axis=1)
+    found = sum(
+        block.among(part, fitted.gamma)
+        for block, part in zip(fitted.blocks, parts, strict=True)
+    )
+    expected = exact_kernel(train, unseen, unseen)
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jiaa.models.generic import TAPS, create_model, initialise
+from jiaa.models.generic import TAPS, create_model, initialise, initialise_head
 
 SMALL = {"width": 4, "num_classes": 6}
 FEATURES = {"logits": 6, "pooled": 32, "logits+pooled": 38}
@@ -128,3 +128,25 @@ def test_unknown_names_are_answered_with_the_known_ones():
         create_model(backbone="resnet18", head="linear")
     with pytest.raises(TypeError, match="depth"):
         create_model(backbone="resnet18", head="pooled", backbone_options={"depth": 1})
+
+
+def test_a_head_alone_has_the_whole_networks_names_and_scores_features():
+    model = small(tap="pooled")
+    head = initialise_head(model, width=11, key=jax.random.key(0))
+    assert set(head) == {"params", "batch_stats"}
+    assert set(head["params"]) == {"head"}
+    scores = model.apply(head, jnp.ones((3, 11)), method="score")
+    assert scores.shape == (3,)
+    linear = create_model(
+        backbone="squeezenet", head="pooled", head_options={"hidden": ()}
+    )
+    assert initialise_head(linear, width=5, key=jax.random.key(0))["batch_stats"] == {}
+
+
+def test_one_dtype_serves_the_whole_network_and_parts_may_differ():
+    options = {"backbone": "squeezenet", "head": "warped", "tap": "logits"}
+    assert create_model(**options).backbone.dtype is None
+    model = create_model(**options, dtype="bfloat16")
+    assert (model.backbone.dtype, model.head.dtype) == ("bfloat16", "bfloat16")
+    mixed = create_model(**options, dtype="bfloat16", head_options={"dtype": "float32"})
+    assert (mixed.backbone.dtype, mixed.head.dtype) == ("bfloat16", "float32")

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from jiaa.models.heads import (
     ReleasedHead,
     WarpedHead,
     create_head,
+    warp_features,
 )
 
 
@@ -214,3 +217,56 @@ def test_shared_features_are_the_first_ones_or_all(rng, shared, expected):
         "fast": (6,),
         "bias": (),
     }
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+def test_every_head_is_called_alike(name, rng):
+    first, *others = (
+        [(p.name, p.kind, p.default) for p in signature.parameters.values()]
+        for signature in (inspect.signature(head.__call__) for head in HEADS.values())
+    )
+    assert all(other == first for other in others)
+    options = {} if name == "warped" else {"hidden": (4,)}
+    head = create_head(name, **options)
+    features = jnp.asarray(rng.normal(size=(5, 6)), jnp.float32)
+    variables = head.init(jax.random.key(0), features)
+    scores, _ = head.apply(
+        variables,
+        features,
+        mask=jnp.arange(5) < 4,
+        batch_statistics=True,
+        dropout=True,
+        rngs={"dropout": jax.random.key(1)},
+        mutable=["batch_stats"],
+    )
+    assert scores.shape == (5,)
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+def test_in_bfloat16_parameters_and_scores_stay_float32(name, rng):
+    options = {"spread": 0.1} if name == "warped" else {"hidden": (16,)}
+    features = jnp.asarray(rng.normal(size=(5, 6)), jnp.float32)
+    exact = create_head(name, **options)
+    rough = create_head(name, dtype="bfloat16", **options)
+    variables = exact.init(jax.random.key(0), features)
+    drawn = rough.init(jax.random.key(0), features)
+    assert {x.dtype for x in jax.tree.leaves(drawn)} == {jnp.dtype("float32")}
+    if name == "warped":
+        slow = jnp.asarray(rng.normal(size=6), jnp.float32)
+        variables = {"params": {**variables["params"], "slow": slow}}
+    one, other = exact.apply(variables, features), rough.apply(variables, features)
+    assert other.dtype == jnp.float32
+    np.testing.assert_allclose(one, other, atol=2e-2)
+    assert np.any(np.asarray(one) != np.asarray(other))
+
+
+def test_a_warped_score_is_its_fast_weights_on_the_warped_features(rng):
+    head, features, params = warped(rng)
+    warp = jnp.asarray(rng.normal(size=(4, 4)), jnp.float32)
+    fast = jnp.asarray(rng.normal(size=6), jnp.float32)
+    params = {**params, "warp": warp}
+    generic = head.apply({"params": params}, features)
+    found = head.apply({"params": {**params, "fast": fast}}, features)
+    expected = 0.5 * warp_features(params, features) @ fast
+    np.testing.assert_allclose(found - generic, expected, atol=1e-5)
+    np.testing.assert_array_equal(warp_features({}, features), features)

@@ -11,7 +11,7 @@ import pytest
 
 from jiaa.models.generic import Aesthetic
 from jiaa.models.heads import PooledHead
-from jiaa.models.trunk import cached, trunk_features
+from jiaa.models.trunk import cached, tapped, trunk_features
 from jiaa.models.views import ImageView
 from jiaa.types import ImageStore
 
@@ -201,3 +201,17 @@ def test_the_same_images_under_another_type_name_the_same_file(compute, tmp_path
     for ids in (np.array([1, 2]), np.array([2, 1, 1], np.int32)):
         cached(functools.partial(compute, image_ids=ids), tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_spread_of_a_channel_that_never_varies_has_a_gradient_of_zero(rng):
+    maps = jnp.asarray(rng.normal(size=(2, 3, 4, 5)).astype(np.float32))
+    maps = maps.at[..., 2].set(0.5)  # whose mean has no rounding
+
+    def spread(maps):
+        return tapped({"stages": {"fire": maps}}, (("fire.std",),))[0]
+
+    np.testing.assert_allclose(spread(maps), np.std(maps, axis=(1, 2)), atol=1e-6)
+    gradient = jax.grad(lambda maps: jnp.sum(spread(maps)))(maps)
+    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(gradient[..., 2], 0)
+    assert (gradient[..., 0] != 0).all()

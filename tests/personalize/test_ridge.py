@@ -12,6 +12,8 @@ from meta import tiny
 from sklearn.linear_model import Ridge as ScikitRidge
 
 from jiaa.meta import bilevel
+from jiaa.models.generic import initialise_head
+from jiaa.models.heads import WarpedHead
 from jiaa.personalize import Ridge
 
 
@@ -73,7 +75,7 @@ def test_a_user_who_agrees_with_the_generic_model_keeps_it(world):
 def test_the_strength_is_learned_through_the_solution(world):
     prior, episode, store = world
     method = Ridge(Scored(), tiny.FEATURES, 0.5, learned=True)
-    shared = {**prior, "params": method.learnable(prior["params"])}
+    shared = method.learnable(prior)
     direction = bilevel.MAML(method)(shared, episode, store, key=jax.random.key(0))
     assert float(direction.gradient["inner"]["log_strength"]) != 0
     plain = Ridge(Scored(), tiny.FEATURES, 0.5)
@@ -82,3 +84,37 @@ def test_the_strength_is_learned_through_the_solution(world):
         for m, p in ((method, shared), (plain, prior))
     )
     np.testing.assert_allclose(one["weights"], other["weights"], atol=1e-6)
+
+
+def test_a_strength_that_is_not_above_zero_is_refused():
+    with pytest.raises(ValueError, match=r"strength is 0.0; expected .* above 0"):
+        Ridge(Scored(), tiny.FEATURES, 0.0)
+
+
+class Headed(nn.Module):
+    """A head alone, as `Aesthetic.score` gives it."""
+
+    head: nn.Module
+
+    def score(self, features):
+        return self.head(features)
+
+
+def test_through_a_warp_the_fit_is_ridge_on_warped_features(world, rng):
+    _, episode, store = world
+    model = Headed(WarpedHead(shared=4))
+    prior = initialise_head(model, width=tiny.FEATURES, key=jax.random.key(0))
+    warp = jnp.asarray(rng.normal(size=(4, 4)), jnp.float32)
+    prior["params"]["head"]["warp"] = warp
+    method = Ridge(model, tiny.FEATURES, 0.5)
+    adapted = method.adapt(prior, episode, store, key=jax.random.key(0))
+    got = method.predict(prior, adapted, episode.query, store)
+    support, query = (
+        np.hstack([x[:, :4] @ np.asarray(warp), x[:, 4:]])
+        for x in (
+            np.asarray(store.take(part.image_ids))
+            for part in (episode.support, episode.query)
+        )
+    )
+    fit = ScikitRidge(alpha=0.5).fit(support, np.asarray(episode.support.scores))
+    np.testing.assert_allclose(got, fit.predict(query), atol=2e-5)

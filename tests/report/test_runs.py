@@ -96,8 +96,25 @@ def test_a_missing_key_is_named_with_its_row(make_run):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "line 1 is no JSON"),
-        ("[]", "keys .* are missing"),
+        ("{", "no JSON.*line 1"),
+        ("[]", "a list, expected an object"),
+        ("{}", "keys .* are missing"),
+        (
+            '{"method": "a", "dataset": 3, "seconds": 1, "results": [1]}',
+            "'dataset' is 3; expected text",
+        ),
+        (
+            '{"method": "a", "dataset": "b", "seconds": null, "results": [1]}',
+            "'seconds' is None; expected a whole number or a number",
+        ),
+        (
+            '{"method": "a", "dataset": "b", "seconds": 1, "results": {"x": 1}}',
+            "'results' is .*; expected a list",
+        ),
+        (
+            '{"method": "a", "dataset": "b", "seconds": 1, "results": [7]}',
+            r"results\[0\]: a int, expected an object",
+        ),
         (
             '{"method": "a", "dataset": "b", "seconds": 1, "results": []}',
             "`results` is empty",
@@ -108,6 +125,28 @@ def test_a_summary_of_another_form_is_refused(make_run, text, message):
     workdir = make_run()
     (workdir / "summary.json").write_text(text)
     with pytest.raises(ValueError, match=message):
+        runs.read_run(workdir)
+
+
+def test_a_number_of_another_kind_is_named_with_its_row(make_run):
+    workdir = make_run()
+    path = workdir / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["results"][1]["mean"] = "high"
+    path.write_text(json.dumps(summary))
+    with pytest.raises(ValueError, match=r"results\[1\]: 'mean' is 'high'; .* null"):
+        runs.read_run(workdir)
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\x00", b'"' + b"x" * 200_000 + b'"\n'])
+def test_bytes_that_are_no_table_are_named_with_the_file(make_run, damage):
+    workdir = make_run()
+    with (workdir / "results.csv").open("ab") as file:
+        file.write(damage)
+    with pytest.raises(ValueError, match=r"results\.csv: line .*evaluate\.py"):
+        runs.read_run(workdir)
+    (workdir / "summary.json").write_bytes(damage)
+    with pytest.raises(ValueError, match=r"summary\.json: (no JSON|a str, exp)"):
         runs.read_run(workdir)
 
 

@@ -51,14 +51,39 @@ def test_the_terminal_s_last_line_is_the_report_s_path(make_run):
     assert "BLG-PIAA 0.561, 0.669" in text
 
 
-def test_the_script_names_what_was_not_evaluated(tmp_path):
+def test_a_run_without_its_prior_s_rows_has_no_bars(make_run, tmp_path):
+    workdir = make_run()
+    table = workdir / "results.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(x for x in lines if ",generic_srocc," not in x))
+    write_report([workdir], tmp_path / "out")
+    assert not list((tmp_path / "out").glob("users_*.png"))
+
+
+def report(*arguments):
+    """What scripts/report.py says on stderr as it fails."""
     script = subprocess.run(
-        [sys.executable, "scripts/report.py", tmp_path, "--out", tmp_path / "out"],
+        [sys.executable, "scripts/report.py", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert script.returncode == 1
-    assert "was not evaluated" in script.stderr
     assert "Traceback" not in script.stderr
+    return script.stderr
+
+
+def test_the_script_names_what_was_not_evaluated_and_makes_no_folder(tmp_path):
+    assert "was not evaluated" in report(tmp_path, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_script_says_that_out_is_a_file(make_run, tmp_path):
+    out = tmp_path / "notes.txt"
+    out.write_text("mine")
+    for where in (out, out / "below"):
+        assert "is a file, or lies below one; name a" in report(
+            make_run(), "--out", where
+        )
+    assert out.read_text() == "mine"

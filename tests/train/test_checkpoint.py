@@ -133,11 +133,64 @@ def test_another_optimizers_checkpoint_is_refused(checkpoints):
         checkpoints.restore(other, batches_of())
 
 
-def test_a_damaged_checkpoint_is_an_error_that_names_the_folder(checkpoints, tmp_path):
-    checkpoints.save(4, make_state(), batches_of())
-    shutil.rmtree(tmp_path / "checkpoints" / "4" / "training")
-    with pytest.raises(CheckpointError, match=r"4 cannot be read.*Delete"):
+def damage(folder, how, part):
+    """Loses a part of a checkpoint, its index, its arrays, or a half of these."""
+    arrays = max(
+        (x for x in (folder / part).rglob("*") if x.is_file()),
+        key=lambda file: file.stat().st_size,
+    )
+    if how == "part":
+        shutil.rmtree(folder / part)
+    elif how == "index":
+        (folder / part / "manifest.ocdbt").write_bytes(b"")
+    elif how == "arrays":
+        arrays.write_bytes(b"")
+    else:
+        arrays.write_bytes(arrays.read_bytes()[: arrays.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("part", ["variables", "training"])
+@pytest.mark.parametrize("how", ["part", "index", "arrays", "half"])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
+    checkpoints, tmp_path, caplog, how, part
+):
+    # Wide: small arrays are kept inside the index.
+    wide, batches = make_state(400), batches_of()
+    checkpoints.save(3, wide.replace(step=jnp.int32(3)), batches)
+    following = numbers(batches, 2)
+    checkpoints.save(4, wide.replace(step=jnp.int32(4)), batches)
+    damage(tmp_path / "checkpoints" / "4", how, part)
+    again = batches_of()
+    restored, step = checkpoints.restore(make_state(400), again)
+    assert (step, int(restored.step)) == (3, 3)
+    assert numbers(again, 2) == following
+    assert "step 4 is damaged" in caplog.text
+    assert "going on from step 3" in caplog.text
+    assert (tmp_path / "checkpoints" / "4.damaged").is_dir()
+    checkpoints.save(4, wide.replace(step=jnp.int32(4)), batches)
+    assert checkpoints.restore(make_state(400), batches_of())[1] == 4
+
+
+def test_damaged_checkpoints_alone_are_an_error_with_the_remedy(checkpoints, tmp_path):
+    for step in (3, 4):
+        checkpoints.save(step, make_state(), batches_of())
+        damage(tmp_path / "checkpoints" / str(step), "part", "training")
+    with pytest.raises(
+        CheckpointError, match=r"(?s)step 4 is damaged.*step 3 is damaged.*delete"
+    ) as caught:
         checkpoints.restore(make_state(), batches_of())
+    assert "Traceback" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert (tmp_path / "checkpoints" / "4").is_dir(), "nothing is set aside for nothing"
+
+
+def test_params_of_a_damaged_checkpoint_are_an_error_that_names_it(
+    checkpoints, tmp_path
+):
+    checkpoints.save(4, make_state(), batches_of())
+    damage(tmp_path / "checkpoints" / "4", "index", "variables")
+    with pytest.raises(CheckpointError, match=r"4 cannot be read: step 4 is damaged"):
+        load_params(tmp_path)
 
 
 def test_batches_without_a_position_are_refused(checkpoints):

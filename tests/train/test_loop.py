@@ -11,6 +11,7 @@ from jiaa.data.loader import index_batches
 from jiaa.train.checkpoint import CheckpointError, load_params
 from jiaa.train.loop import fit
 from jiaa.train.metrics_writer import read_metrics
+from jiaa.train.optimizers import pull_to_start
 from jiaa.train.state import create_train_state
 from jiaa.train.workdir import Workdir, WorkdirError
 
@@ -324,3 +325,31 @@ def test_numbers_of_steps_that_calls_do_not_divide_are_refused(tmp_path, odd):
             steps_per_call=3,
             **numbers,
         )
+
+
+def test_a_run_with_a_pull_on_some_parameters_resumes_to_the_same_result(tmp_path):
+    pull = pull_to_start([("mean", 0.5)])
+    optimizer = optax.chain(pull, optax.sgd(0.1))
+    variables = {"params": {"mean": jnp.ones(()), "free": jnp.ones(2)}}
+
+    def step(state, batch):
+        def loss(params):
+            return jnp.mean((params["mean"] - TARGETS[batch]) ** 2) + jnp.sum(
+                params["free"] ** 2
+            )
+
+        value, gradient = jax.value_and_grad(loss)(state.params)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        state = state.replace(params=params, opt_state=opt_state, step=state.step + 1)
+        return state, {"loss": value}
+
+    def start():
+        key = jax.random.key(0)
+        return create_train_state(variables, optimizer=optimizer, key=key)
+
+    whole = run(tmp_path / "whole", 8, step=jax.jit(step), state=start())
+    run(tmp_path / "cut", 4, step=jax.jit(step), state=start())
+    cut = run(tmp_path / "cut", 8, step=jax.jit(step), state=start())
+    jax.tree.map(np.testing.assert_array_equal, cut.params, whole.params)
+    assert [x.shape for x in jax.tree.leaves(cut.opt_state)] == [()]

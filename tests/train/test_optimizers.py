@@ -182,3 +182,12 @@ def test_a_pull_needs_params_and_patterns_that_name_some():
         tx.update(ONES, tx.init(PARAMS))
     with pytest.raises(ValueError, match=r"'haed/.*'.*head/Dense_0/kernel"):
         optimizers.pull_to_start([("haed/.*", 0.5)]).init(PARAMS)
+
+
+def test_a_pull_keeps_the_start_of_what_it_names_and_nothing_else():
+    tx = optimizers.pull_to_start([("head/.*", 0.5), ("backbone/bias", 0.0)])
+    kept = jax.tree.leaves(tx.init(PARAMS))
+    assert [x.shape for x in kept] == [(2, 1)]
+    nothing = optimizers.pull_to_start(())
+    assert jax.tree.leaves(nothing.init(PARAMS)) == []
+    jax.tree.map(np.testing.assert_array_equal, updates_of(nothing), ONES)

@@ -118,3 +118,10 @@ def test_parts_are_trained_by_optax_under_jit_grad_and_vmap(next_key):
     assert adapted["head"]["Dense_10"]["kernel"].shape == (users, 8, 1)
     assert adapted["head"]["Dense_2"]["kernel"] is None
     assert len(jax.tree.leaves(adapted)) == 2
+
+
+def test_a_pattern_that_names_nothing_is_answered_with_a_few_paths():
+    params = {f"layer{i}": {"kernel": 0} for i in range(60)}
+    with pytest.raises(ValueError, match="50 more") as caught:
+        path_mask(params, "haed")
+    assert str(caught.value).count("/kernel") == 10

@@ -57,3 +57,13 @@ def test_an_optimizer_may_hold_infinities_but_no_nan():
     assert first_bad_leaf(make().replace(opt_state=best_so_far)) is None
     moment = {"mu": jnp.array(jnp.nan)}
     assert first_bad_leaf(make().replace(opt_state=moment)) == "opt_state/mu"
+
+
+def test_a_states_prior_is_what_a_new_state_is_made_of():
+    state = make()
+    again = create_train_state(
+        state.prior, optimizer=optax.adam(1e-3), key=jax.random.key(0)
+    )
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+    assert state.prior["params"] is state.params
+    assert state.prior["batch_stats"] is state.batch_stats

@@ -17,6 +17,11 @@ def record(path):
     return json.loads((path / "config.json").read_text())
 
 
+def trained(path):
+    """Leaves what a training leaves."""
+    (path / "checkpoints" / "100").mkdir(parents=True)
+
+
 def test_a_workdir_records_config_versions_and_device(tmp_path):
     path = tmp_path / "runs" / "ba"
     with Workdir(path, config=CONFIG):
@@ -59,27 +64,100 @@ def test_the_lock_goes_with_a_killed_process(tmp_path):
 
 def test_another_config_is_refused_by_the_names_of_what_differs(tmp_path):
     with Workdir(tmp_path, config=CONFIG):
-        pass
-    other = {"seed": 2, "data": {"root": "elsewhere", "size": (224, 224)}, "new": None}
+        trained(tmp_path)
+    other = {"seed": 2, "data": {"root": "elsewhere", "size": (224, 224)}, "new": 3}
     with pytest.raises(WorkdirError) as caught:
         Workdir(tmp_path, config=other).__enter__()
     message = str(caught.value)
     assert "seed was 1 and is 2" in message
     assert "data.root was 'photos' and is 'elsewhere'" in message
-    assert "new was '(missing)' and is None" in message
+    assert "new was not set and is 3" in message
     assert "data.size" not in message
     assert "another workdir" in message
     with Workdir(tmp_path, config=CONFIG):  # the refusal gave the lock back
         pass
 
 
-def test_a_value_that_may_differ_does_not_stop_a_resumption(tmp_path):
+@pytest.mark.parametrize("product", ["summary.json", "prior.safetensors"])
+def test_a_record_beside_which_something_was_made_binds(tmp_path, product):
     with Workdir(tmp_path, config=CONFIG):
+        (tmp_path / product).write_text("")
+    with pytest.raises(WorkdirError, match="seed was 1 and is 2"):
+        Workdir(tmp_path, config={**CONFIG, "seed": 2}).__enter__()
+
+
+def test_a_record_beside_which_nothing_was_trained_is_replaced(tmp_path):
+    with Workdir(tmp_path, config=CONFIG):
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "metrics.jsonl").write_text("")
+    with Workdir(tmp_path, config={**CONFIG, "seed": 2}):
         pass
+    assert record(tmp_path)["config"]["seed"] == 2
+
+
+def test_the_record_can_wait_until_the_caller_has_checked_the_rest(tmp_path):
+    late = Workdir(tmp_path, config=CONFIG, record_at_once=False)
+    with late:
+        assert not (tmp_path / "config.json").exists()
+    with late:
+        late.record()
+        written = record(tmp_path)
+        late.record()
+    assert record(tmp_path) == written
+
+
+def test_a_field_left_at_none_is_one_that_older_records_lack(tmp_path):
+    with Workdir(tmp_path, config=CONFIG):
+        trained(tmp_path)
+    with Workdir(tmp_path, config={**CONFIG, "scale": None}):
+        pass
+
+
+def test_a_value_that_may_differ_does_not_stop_a_resumption(tmp_path):
+    with Workdir(tmp_path, config={**CONFIG, "evaluate": {"shots": 10}}):
+        trained(tmp_path)
     moved = {"seed": 1, "data": {"root": "elsewhere", "size": [224, 224]}}
-    with Workdir(tmp_path, config=moved, may_differ=["data.root"]):
+    moved["evaluate"] = {"shots": 20}
+    with Workdir(tmp_path, config=moved, may_differ=["data.root", "evaluate"]):
         pass
     assert record(tmp_path)["config"]["data"]["root"] == "photos"
+    with pytest.raises(WorkdirError, match=r"evaluate\.shots was 10 and is 20"):
+        Workdir(tmp_path, config=moved, may_differ=["data.root"]).__enter__()
+
+
+def test_a_file_in_the_way_is_named_with_the_remedy(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    for path in (file, file / "run"):
+        with pytest.raises(
+            WorkdirError, match=r"notes\.txt is a file; .*another workdir"
+        ):
+            Workdir(path).__enter__()
+    assert file.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(workdirs.os, "open", refuse)
+    with pytest.raises(WorkdirError, match=r"run cannot be written to \(Permission"):
+        Workdir(tmp_path / "run").__enter__()
+
+
+def test_a_failed_write_of_the_record_leaves_the_old_one(tmp_path, monkeypatch):
+    with Workdir(tmp_path, config=CONFIG):
+        pass
+    written = record(tmp_path)
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(workdirs.Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        Workdir(tmp_path, config={**CONFIG, "seed": 2}).__enter__()
+    assert record(tmp_path) == written
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["config.json", "lock"]
 
 
 def test_a_resumption_with_other_versions_is_noted(tmp_path, monkeypatch, caplog):
@@ -110,7 +188,16 @@ def test_a_config_that_is_no_json_is_refused_by_its_value():
     }
 
 
-def test_a_damaged_record_is_an_error_that_names_the_file(tmp_path):
-    (tmp_path / "config.json").write_text('{"config": ')
-    with pytest.raises(WorkdirError, match=r"config\.json is not JSON"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"config": ', "is not JSON"),
+        ("[1]", "is not the record of a run"),
+        ("{}", "expected an object with an object 'config'"),
+        ('{"config": 3}', "is not the record of a run"),
+    ],
+)
+def test_a_damaged_record_is_an_error_that_names_the_file(tmp_path, text, message):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(WorkdirError, match=rf"config\.json {message}|{message}"):
         Workdir(tmp_path).__enter__()

@@ -1,0 +1,289 @@
+"""The two stages of training: the generic prior, and meta-learning over users."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jiaa.cli import build, learners
+from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.problem import (
+    PRIOR_FILE,
+    Learned,
+    Problem,
+    fresh,
+    load,
+    make_problem,
+    mapped,
+    save,
+)
+from jiaa.cli.settings import FREE
+from jiaa.data import Dataset, loader
+from jiaa.meta import bilevel
+from jiaa.meta.inner import loss_function
+from jiaa.meta.sequential import SequentialStep
+from jiaa.models.generic import Aesthetic
+from jiaa.train.loop import fit
+from jiaa.train.ridge import fit_ridge
+from jiaa.train.state import create_train_state
+from jiaa.train.steps import CrowdScores, train_step
+from jiaa.train.workdir import Workdir
+from jiaa.types import TrainState
+
+# What a resumed run may change: where files are, and what is done before or after.
+MAY_DIFFER = (
+    "prior",
+    "tune",
+    "evaluate",
+    *(f"{section}.{name}" for section, names in FREE.items() for name in names),
+)
+# Of no influence on a generic prior.
+LATER = ("method", "inner", "meta", "adapt")
+
+
+def open_workdir(
+    config: Config, folder: str | os.PathLike[str], *, generic: bool = False
+) -> Workdir:
+    """The workdir of a run, or of the generic prior that it begins with; unrecorded."""
+    return Workdir(
+        folder,
+        config=build.plain(config),
+        may_differ=(*MAY_DIFFER, *LATER) if generic else MAY_DIFFER,
+        record_at_once=False,
+    )
+
+
+def first_prior(
+    config: Config,
+    network: Aesthetic,
+    dataset: Dataset,
+    folder: str | os.PathLike[str],
+    *,
+    progress: bool,
+) -> Learned:
+    """The prior that meta-training starts from, trained in `folder` if it has steps."""
+    if not config.generic.steps:
+        return fresh(config, network, dataset, progress=progress)
+    with open_workdir(config, folder, generic=True) as workdir:
+        target = Path(folder) / PRIOR_FILE
+        if target.is_file():
+            return load(folder)
+        learned = generic_prior(config, network, dataset, workdir, progress=progress)
+        save(learned, target)
+    return learned
+
+
+def generic_prior(
+    config: Config,
+    network: Aesthetic,
+    dataset: Dataset,
+    workdir: Workdir,
+    *,
+    progress: bool,
+) -> Learned:
+    """BA-PIAA's prior: regression of each training image's mean score."""
+    section = config.generic
+    learned = fresh(config, network, dataset, progress=progress)
+    if section.trains != "ridge":
+        # A trunk that is frozen later may still be trained here, from images.
+        here = config.copy_and_resolve_references()
+        with here.unlocked():
+            here.trunk.frozen = section.trains != "all"
+        problem = _problem(here, network, dataset, learned, progress)
+        learned = _regress(
+            config, network, dataset, learned, problem, workdir, progress
+        )
+        if section.trains == "head" or not section.refit:
+            return learned
+        learned = mapped(config, network, dataset, learned.variables, progress=progress)
+    problem = _problem(config, network, dataset, learned, progress)
+    learned = _solve(config, dataset, learned, problem)
+    workdir.record()
+    return learned
+
+
+def _problem(config, network, dataset: Dataset, learned: Learned, progress) -> Problem:
+    """What learners take of the photographs that training raters rated."""
+    ids = dataset.generic_ids()
+    if not len(ids):
+        raise ConfigError(
+            f"the dataset {dataset.name!r} has no training users; give config.data."
+            "test_users, or a split in images.csv, that leaves some"
+        )
+    return make_problem(
+        config, network, dataset, learned, image_ids=ids, progress=progress
+    )
+
+
+def _regress(
+    config: Config,
+    network: Aesthetic,
+    dataset: Dataset,
+    learned: Learned,
+    problem: Problem,
+    workdir: Workdir,
+    progress: bool,
+) -> Learned:
+    """`learned` after `config.generic.steps` gradient steps."""
+    section, ids = config.generic, dataset.generic_ids()
+    if section.batch_size > len(ids):
+        raise ConfigError(
+            f"config.generic.batch_size={section.batch_size} exceeds the {len(ids)} "
+            f"photographs that training users rated; set it to {len(ids)} or less"
+        )
+    optimizer = learners.optimizer(config, "generic")
+    step = functools.partial(
+        train_step,
+        crowd=CrowdScores(ids, dataset.mean_scores[ids], _weights(section, dataset)),
+        store=problem.store,
+        apply=functools.partial(network.apply, method=problem.method),
+        prepare=problem.view.learning,
+        loss=loss_function(section.loss),
+        optimizer=optimizer,
+    )
+    key = jax.random.key(config.seed)
+    state = create_train_state(problem.prior, optimizer=optimizer, key=key)
+    state = _fit(
+        config,
+        "generic",
+        state,
+        step,
+        workdir,
+        items=len(ids),
+        batch_size=section.batch_size,
+        name="generic prior",
+        progress=progress,
+    )
+    return _with(learned, state)
+
+
+def _fit(
+    config: Config,
+    level: str,
+    state: TrainState,
+    step: Callable[..., Any],
+    workdir: Workdir,
+    *,
+    items: int,
+    batch_size: int,
+    name: str,
+    progress: bool,
+    steps_per_call: int = 1,
+) -> TrainState:
+    """`fit` as `config.<level>` says, on batches of `items` photographs or users."""
+    section = config[level]
+    workdir.record()
+    return fit(
+        state,
+        step,
+        loader.index_batches(items, batch_size=batch_size, seed=config.seed),
+        num_steps=section.steps,
+        steps_per_call=steps_per_call,
+        workdir=workdir,
+        save_every=section.save_every,
+        log_every=section.log_every,
+        name=name,
+        progress=progress,
+    )
+
+
+def _solve(
+    config: Config, dataset: Dataset, learned: Learned, problem: Problem
+) -> Learned:
+    """The same regression for a linear head with weight decay, in closed form."""
+    ids, spread = dataset.generic_ids(), config.model.head_options.get("spread", 1.0)
+    head = problem.prior["params"]["head"]
+    slow, bias = fit_ridge(
+        np.asarray(problem.store.features)[ids, : head["slow"].shape[0]],
+        dataset.mean_scores[ids] / spread,
+        strength=config.generic.strength,
+        weights=_weights(config.generic, dataset),
+    )
+    whole = learned.variables
+    head = {**head, "slow": slow, "bias": np.float32(bias * spread)}
+    params = {**whole["params"], "head": head}
+    return Learned({**whole, "params": params}, learned.feature_map)
+
+
+def _weights(section: Config, dataset: Dataset) -> np.ndarray | None:
+    """An image's weight: the number of its raters, where the config asks for it."""
+    if not section.weight_by_raters:
+        return None
+    raters = dataset.raters[dataset.generic_ids()]
+    return (raters / raters.mean()).astype(np.float32)
+
+
+def meta_learn(
+    config: Config,
+    network: Aesthetic,
+    dataset: Dataset,
+    start: Learned,
+    workdir: Workdir,
+    *,
+    progress: bool,
+) -> Learned:
+    """BLG-PIAA (or another outer update) over the training users."""
+    section = config.meta
+    tasks = dataset.split("train")
+    problem = _problem(config, network, dataset, start, progress)
+    loop = learners.inner_loop(
+        config, network, method=problem.method, view=problem.view
+    )
+    width = problem.store.content.shape[-1]
+    prior = learners.learnable(config, loop, problem.prior, width=width)
+    step = learners.meta_step(config, loop, users=len(tasks), width=width)
+    state = step.init_state(prior, key=jax.random.key(config.seed))
+    compiled = jax.jit(bilevel.several(step), donate_argnums=0)
+    users = jax.tree.map(jnp.asarray, tasks)
+    dispatch = section.iterations_per_dispatch
+
+    def iterate(state, rows):
+        rows = jnp.asarray(rows).reshape(dispatch, section.users_per_step)
+        return compiled(state, rows, users, problem.store)
+
+    state = _fit(
+        config,
+        "meta",
+        state,
+        iterate,
+        workdir,
+        items=len(tasks),
+        batch_size=section.users_per_step * dispatch,
+        steps_per_call=dispatch,
+        name=f"meta-train {config.method}",
+        progress=progress,
+    )
+    if isinstance(step, SequentialStep) and section.keep == "last_user":
+        state = state.replace(**step.last_user(state))
+    return _with(start, state)
+
+
+def check_users(config: Config, dataset: Dataset) -> None:
+    """Refuses meta-training with fewer training users than one call takes.
+
+    Raises:
+      ConfigError: naming the fields to lower.
+    """
+    section, users = config.meta, len(dataset.split("train"))
+    dispatch = section.iterations_per_dispatch
+    if section.steps and section.users_per_step * dispatch > users:
+        raise ConfigError(
+            f"config.meta.users_per_step={section.users_per_step} times "
+            f"iterations_per_dispatch={dispatch} exceeds the {users} training users; "
+            "lower one of them"
+        )
+
+
+def _with(learned: Learned, state: TrainState) -> Learned:
+    """`learned` with what the state has trained in the place of what it was."""
+    old = learned.variables
+    merged = {
+        "params": {**old["params"], **state.params},
+        "batch_stats": {**old["batch_stats"], **state.batch_stats},
+    }
+    return Learned(merged, learned.feature_map)

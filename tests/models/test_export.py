@@ -1,0 +1,55 @@
+"""Weights under torchvision's names, and back."""
+
+import jax
+import numpy as np
+import pytest
+
+from jiaa.models import export, pretrained
+from jiaa.models.backbones import BACKBONES, create_backbone
+from jiaa.models.torch_names import targets
+
+
+@pytest.fixture(params=sorted(set(BACKBONES) & set(pretrained.SPECS)))
+def backbone(request):
+    """Every published backbone, with as few classes as there can be."""
+    return request.param, create_backbone(request.param, num_classes=3)
+
+
+def numbered_state(name, module):
+    """A state dict of torchvision's shapes in which no two values are alike."""
+    expected = targets(name, pretrained.variable_shapes(module))
+    start, state = 0, {}
+    for key, target in expected.items():
+        size = int(np.prod(target.torch_shape))
+        values = np.arange(start, start + size, dtype=np.float32)
+        state[key] = values.reshape(target.torch_shape)
+        start += 1  # large arrays may not repeat one another exactly
+    return state
+
+
+def test_export_undoes_import(backbone):
+    name, module = backbone
+    state = numbered_state(name, module)
+    variables = pretrained.convert_state_dict(state, module)
+    back = export.to_state_dict(variables, module)
+    assert back.keys() == state.keys()
+    for key, array in state.items():
+        np.testing.assert_array_equal(back[key], array, err_msg=key)
+
+
+def test_a_saved_file_is_loaded_as_it_was(tmp_path):
+    module = create_backbone("squeezenet", num_classes=3)
+    variables = pretrained.convert_state_dict(
+        numbered_state("squeezenet", module), module
+    )
+    path = tmp_path / "new" / "trunk.safetensors"
+    export.save_state_dict(path, variables, module)
+    loaded = pretrained.load_pretrained(path, module)
+    jax.tree.map(np.testing.assert_array_equal, loaded, dict(variables))
+
+
+def test_variables_of_a_whole_network_are_refused():
+    module = create_backbone("squeezenet", num_classes=3)
+    whole = {"params": {"head": {"slow": np.zeros(3)}}}
+    with pytest.raises(ValueError, match="params/classifier/bias"):
+        export.to_state_dict(whole, module)
