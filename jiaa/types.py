@@ -18,15 +18,23 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped, UInt8
 T = TypeVar("T")
 
 
+def _brief(child: Any) -> str:
+    """A child's structure with each array as its type and shape."""
+    shapes = jax.tree.map(
+        lambda x: f"{x.dtype}{list(x.shape)}" if hasattr(x, "shape") else x, child
+    )
+    return str(shapes).replace("'", "")
+
+
 @dataclass_transform(frozen_default=True)
 def value(cls: type[T]) -> type[T]:
-    """A frozen dataclass whose fields are pytree children.
+    """A frozen dataclass whose fields are pytree children, shown by their shapes.
 
     Rebuilding a pytree skips `__init__`, because JAX puts placeholders (axis numbers,
     shardings, `None`) where arrays stand and the run-time shape checks would refuse
     them.
     """
-    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
     fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
     names = tuple(field.name for field in fields)
 
@@ -45,6 +53,11 @@ def value(cls: type[T]) -> type[T]:
             object.__setattr__(obj, name, child)
         return obj
 
+    def __repr__(self):
+        parts = (f"{name}={_brief(getattr(self, name))}" for name in names)
+        return f"{cls.__name__}({', '.join(parts)})"
+
+    cls.__repr__ = __repr__
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
 

@@ -14,7 +14,7 @@ from jiaa.data.tasks import mean_scores, rating_counts, user_ids, user_tasks
 from jiaa.types import ImageStore, Ratings, UserTasks
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images and ratings on the host; `tasks` maps a split's name to its users.
 
@@ -37,6 +37,13 @@ class Dataset:
     metadata: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line: the arrays would fill a screen."""
+        users = ", ".join(
+            f"{name} {len(x)} users" for name, x in sorted(self.tasks.items())
+        )
+        return f"Dataset({self.name!r}, {len(self.image_names)} images; {users})"
 
     def split(self, name: str) -> UserTasks:
         """The users of one split.

@@ -115,3 +115,10 @@ def test_order_of_ratings_changes_nothing(rng):
     one, other = build(), build(shuffled)
     jax.tree.map(np.testing.assert_array_equal, dict(one.tasks), dict(other.tasks))
     np.testing.assert_array_equal(one.mean_scores, other.mean_scores)
+
+
+def test_a_dataset_and_its_values_are_shown_in_a_line():
+    dataset = build()
+    assert repr(dataset) == "Dataset('tiny', 4 images; test 1 users, train 2 users)"
+    assert "scores=float32[2, 2]" in repr(dataset.split("train"))
+    assert repr(STORE) == "ImageStore(images=uint8[4, 2, 2, 3], features=None)"
