@@ -125,6 +125,8 @@ def _shrink_model(config):
         config.model.head_options = {
             "hidden": (8, 4)[: 1 + (config.model.head != "pooled")]
         }
+    if config.model.backbone in PIXELS and config.meta.steps:
+        config.generic.steps = 0  # it trains in BA-PIAA's config, slow to compile
     if config.model.backbone == "alexnet" and not config.trunk.frozen:
         # 54 million weights that have no narrower form take no part in learning.
         config.generic.rates = (("backbone/dense.*", 0.0), *config.generic.rates)

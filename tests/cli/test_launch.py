@@ -14,7 +14,7 @@ import pytest
 from jiaa.cli.launch import AnyValue, WholeOrPair, in_words
 from jiaa.data import DataError
 
-STEPS = 1200
+STEPS = 300
 CONFIG = """
 import experiments
 from configs.blg_piaa import oasis_squeezenet
