@@ -11,7 +11,9 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from jiaa.cli import devices
 from jiaa.data import DataError, ImageError
+from jiaa.train import processes
 from jiaa.train.checkpoint import CheckpointError
 from jiaa.train.workdir import WorkdirBusyError, WorkdirError
 
@@ -80,6 +82,22 @@ def in_words(error: BaseException) -> str:
     return said
 
 
+def _call(function: Callable[..., Any], config: Any, workdir: Any) -> None:
+    """Joins the other processes, if there are any, and prints what `function` says."""
+    logging.set_verbosity(logging.WARNING)
+    try:
+        devices.connect()
+        if not processes.is_first():
+            logging.set_verbosity(logging.ERROR)  # they would all say the same
+        result = function(config, workdir)
+    except EXPECTED as error:
+        if os.environ.get("JIAA_TRACEBACK"):
+            raise
+        sys.exit(in_words(error))
+    if processes.is_first():
+        print(result)
+
+
 def launch(function: Callable[..., Any]) -> None:
     """Runs `function(config, workdir)` on the flags of these names, prints its result.
 
@@ -98,14 +116,8 @@ def launch(function: Callable[..., Any]) -> None:
         parsed = True
         if len(argv) > 1:
             raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-        logging.set_verbosity(logging.WARNING)
-        try:
-            result = function(config.value, workdir.value)
-        except EXPECTED as error:
-            if os.environ.get("JIAA_TRACEBACK"):
-                raise
-            sys.exit(in_words(error))
-        print(result)
+        with devices.failing_at_once():
+            _call(function, config.value, workdir.value)
 
     try:
         app.run(main)

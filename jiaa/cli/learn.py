@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from jiaa.cli import build, learners
+from jiaa.cli import build, devices, learners
 from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.problem import (
     PRIOR_FILE,
@@ -28,7 +29,9 @@ from jiaa.meta import bilevel
 from jiaa.meta.inner import loss_function
 from jiaa.meta.sequential import SequentialStep
 from jiaa.models.generic import Aesthetic
+from jiaa.train import processes
 from jiaa.train.loop import fit
+from jiaa.train.mesh import replicate
 from jiaa.train.ridge import fit_ridge
 from jiaa.train.state import create_train_state
 from jiaa.train.steps import CrowdScores, train_step
@@ -71,10 +74,11 @@ def first_prior(
         return fresh(config, network, dataset, progress=progress)
     with open_workdir(config, folder, generic=True) as workdir:
         target = Path(folder) / PRIOR_FILE
-        if target.is_file():
+        if processes.agreed(target.is_file()):
             return load(folder)
         learned = generic_prior(config, network, dataset, workdir, progress=progress)
-        save(learned, target)
+        if processes.is_first():
+            save(learned, target)
     return learned
 
 
@@ -94,9 +98,10 @@ def generic_prior(
         here = config.copy_and_resolve_references()
         with here.unlocked():
             here.trunk.frozen = section.trains != "all"
-        problem = _problem(here, network, dataset, learned, progress)
+        mesh = devices.for_batch(section.batch_size, "generic.batch_size")
+        problem = _problem(here, network, dataset, learned, progress, mesh)
         learned = _regress(
-            config, network, dataset, learned, problem, workdir, progress
+            config, network, dataset, learned, problem, workdir, progress, mesh
         )
         if section.trains == "head" or not section.refit:
             return learned
@@ -107,7 +112,9 @@ def generic_prior(
     return learned
 
 
-def _problem(config, network, dataset: Dataset, learned: Learned, progress) -> Problem:
+def _problem(
+    config, network, dataset: Dataset, learned: Learned, progress, mesh=None
+) -> Problem:
     """What learners take of the photographs that training raters rated."""
     ids = dataset.generic_ids()
     if not len(ids):
@@ -115,9 +122,8 @@ def _problem(config, network, dataset: Dataset, learned: Learned, progress) -> P
             f"the dataset {dataset.name!r} has no training users; give config.data."
             "test_users, or a split in images.csv, that leaves some"
         )
-    return make_problem(
-        config, network, dataset, learned, image_ids=ids, progress=progress
-    )
+    options = {"image_ids": ids, "progress": progress, "mesh": mesh}
+    return make_problem(config, network, dataset, learned, **options)
 
 
 def _regress(
@@ -128,6 +134,7 @@ def _regress(
     problem: Problem,
     workdir: Workdir,
     progress: bool,
+    mesh: Mesh | None,
 ) -> Learned:
     """`learned` after `config.generic.steps` gradient steps."""
     section, ids = config.generic, dataset.generic_ids()
@@ -137,22 +144,24 @@ def _regress(
             f"photographs that training users rated; set it to {len(ids)} or less"
         )
     optimizer = learners.optimizer(config, "generic")
+    crowd = CrowdScores(ids, dataset.mean_scores[ids], _weights(section, dataset))
     step = functools.partial(
         train_step,
-        crowd=CrowdScores(ids, dataset.mean_scores[ids], _weights(section, dataset)),
+        crowd=replicate(crowd, mesh),
         store=problem.store,
         apply=functools.partial(network.apply, method=problem.method),
         prepare=problem.view.learning,
         loss=loss_function(section.loss),
         optimizer=optimizer,
+        mesh=mesh,
     )
     key = jax.random.key(config.seed)
     state = create_train_state(problem.prior, optimizer=optimizer, key=key)
     state = _fit(
         config,
         "generic",
-        state,
-        step,
+        replicate(state, mesh),
+        lambda state, batch: step(state, processes.whole_batch(batch, mesh)),
         workdir,
         items=len(ids),
         batch_size=section.batch_size,
@@ -230,19 +239,27 @@ def meta_learn(
     """BLG-PIAA (or another outer update) over the training users."""
     section = config.meta
     tasks = dataset.split("train")
-    problem = _problem(config, network, dataset, start, progress)
+    sequential = section.mode == "sequential"
+    mesh = (
+        devices.for_one()
+        if sequential
+        else devices.for_users(section.users_per_step, "users a meta-iteration")
+    )
+    problem = _problem(config, network, dataset, start, progress, mesh)
     loop = learners.inner_loop(
         config, network, method=problem.method, view=problem.view
     )
     width = problem.store.content.shape[-1]
     prior = learners.learnable(config, loop, problem.prior, width=width)
-    step = learners.meta_step(config, loop, users=len(tasks), width=width)
+    step = learners.meta_step(config, loop, users=len(tasks), width=width, mesh=mesh)
     state = step.init_state(prior, key=jax.random.key(config.seed))
+    state = replicate(state, mesh)
     compiled = jax.jit(bilevel.several(step), donate_argnums=0)
-    users = jax.tree.map(jnp.asarray, tasks)
+    users = replicate(jax.tree.map(jnp.asarray, tasks), mesh)
     dispatch = section.iterations_per_dispatch
 
     def iterate(state, rows):
+        rows = processes.whole_batch(rows, mesh)
         rows = jnp.asarray(rows).reshape(dispatch, section.users_per_step)
         return compiled(state, rows, users, problem.store)
 
@@ -266,6 +283,8 @@ def meta_learn(
 def check_users(config: Config, dataset: Dataset) -> None:
     """Refuses meta-training with fewer training users than one call takes.
 
+    And numbers of users that several processes cannot draw equal shares of.
+
     Raises:
       ConfigError: naming the fields to lower.
     """
@@ -277,13 +296,20 @@ def check_users(config: Config, dataset: Dataset) -> None:
             f"iterations_per_dispatch={dispatch} exceeds the {users} training users; "
             "lower one of them"
         )
+    count = jax.process_count()
+    if section.steps and section.users_per_step * dispatch % count:
+        raise ConfigError(
+            f"config.meta.users_per_step={section.users_per_step} times "
+            f"iterations_per_dispatch={dispatch} does not divide into {count} "
+            f"processes; make one of them a multiple of {count}"
+        )
 
 
 def _with(learned: Learned, state: TrainState) -> Learned:
     """`learned` with what the state has trained in the place of what it was."""
-    old = learned.variables
-    merged = {
-        "params": {**old["params"], **state.params},
-        "batch_stats": {**old["batch_stats"], **state.batch_stats},
-    }
+    old, new = learned.variables, state.prior
+    if jax.device_count() > 1:
+        # From the mesh: the stages that follow choose devices of their own.
+        new = processes.to_host(new)
+    merged = {part: {**old[part], **new[part]} for part in ("params", "batch_stats")}
     return Learned(merged, learned.feature_map)

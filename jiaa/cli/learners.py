@@ -9,6 +9,7 @@ from typing import Any
 
 import flax.linen as nn
 import optax
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from jiaa.cli.build import plain
@@ -120,9 +121,17 @@ def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Person
 
 
 def meta_step(
-    config: Config, loop: inner.InnerLoop, *, users: int, width: int
+    config: Config,
+    loop: inner.InnerLoop,
+    *,
+    users: int,
+    width: int,
+    mesh: Mesh | None = None,
 ) -> bilevel.MetaStep | sequential.SequentialStep:
-    """One meta-iteration of `config.meta`; `users` is the number of training users."""
+    """One meta-iteration of `config.meta`; `users` is the number of training users.
+
+    They are spread over the mesh, except by the sequential program.
+    """
     section = config.meta
     sampling = construct("meta.sampling", bilevel.Sampling, **plain(section.sampling))
     if word(config, "meta.mode") == "sequential":
@@ -143,6 +152,7 @@ def meta_step(
         sampling=sampling,
         strategy=section.strategy,
         chunk=section.chunk,
+        mesh=mesh,
     )
 
 

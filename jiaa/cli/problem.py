@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Int, PyTree
 from safetensors import SafetensorError
 
@@ -25,6 +26,8 @@ from jiaa.models import feature_map, generic, trunk, variables
 from jiaa.models.feature_map import FeatureMap
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import FeatureView, View
+from jiaa.train import mesh as train_mesh
+from jiaa.train import processes
 from jiaa.types import ImageStore
 
 PRIOR_FILE = "prior.safetensors"
@@ -196,7 +199,10 @@ def compute_features(config, network, dataset, whole, *, image_ids, progress):
         progress=progress,
     )
     folder = config.data.get("cache_dir")
-    return trunk.cached(compute, folder) if folder else compute()
+    if not folder:
+        return compute()
+    with processes.first_before_others("features"):
+        return trunk.cached(compute, folder)
 
 
 def make_problem(
@@ -207,12 +213,17 @@ def make_problem(
     *,
     image_ids: Int[np.ndarray, " image"],
     progress: bool,
+    mesh: Mesh | None = None,
 ) -> Problem:
-    """What learners take; features of `image_ids` if the trunk is frozen."""
+    """What learners take; features of `image_ids` if the trunk is frozen.
+
+    The store lies whole on every device of the mesh; on one device without.
+    """
     whole = learned.variables
     if not config.trunk.frozen:
-        store = data_store.place(dataset.store)
-        return Problem(whole, store, "__call__", build.image_view(config))
+        store = _placed(dataset.store, mesh)
+        prior = processes.from_first(whole)
+        return Problem(prior, store, "__call__", build.image_view(config))
     features, _ = compute_features(
         config, network, dataset, whole, image_ids=image_ids, progress=progress
     )
@@ -222,5 +233,19 @@ def make_problem(
         name: {part: tree for part, tree in whole[name].items() if part != "backbone"}
         for name in ("params", "batch_stats")
     }
+    prior, features = processes.from_first((prior, features))
     store = ImageStore(features=jnp.asarray(features))
-    return Problem(jax.tree.map(jnp.asarray, prior), store, "score", FeatureView())
+    return Problem(
+        jax.tree.map(jnp.asarray, prior),
+        train_mesh.replicate(store, mesh),
+        "score",
+        FeatureView(),
+    )
+
+
+def _placed(store: ImageStore, mesh: Mesh | None) -> ImageStore:
+    """The store on the devices if it fits there, else unchanged on the host."""
+    if mesh is None:
+        return data_store.place(store)
+    fits = data_store.fits_on_device(store)
+    return train_mesh.replicate(store, mesh) if processes.agreed(fits) else store

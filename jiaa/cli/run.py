@@ -1,5 +1,6 @@
 """Training and evaluation of one experiment, from its config to its workdir."""
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ import jax
 import numpy as np
 
 from jiaa import evaluate as protocols
-from jiaa.cli import build
+from jiaa.cli import build, devices
 from jiaa.cli.check import check
 from jiaa.cli.finished import open_run
 from jiaa.cli.learn import (
@@ -25,6 +26,7 @@ from jiaa.data import DataError, Dataset
 from jiaa.data.tasks import check_shots
 from jiaa.evaluate import results as evaluation_results
 from jiaa.report import write_report
+from jiaa.train import processes
 from jiaa.train.workdir import WorkdirError, locked
 
 logger = logging.getLogger(__name__)
@@ -39,16 +41,20 @@ def train(
     `workdir`. With them, the prior is that of the run `config.prior`, or is trained in
     `workdir`/generic first. Returns the path of what was learned. The config is
     recorded in the workdir once nothing but the training itself can fail.
+
+    All devices take part (`cli.devices`); of several processes, which share the
+    workdir, the first one alone writes there, apart from the checkpoints.
     """
+    progress = progress and processes.is_first()
     check(config)
     build.check_weights(config)
     with open_workdir(config, workdir) as opened:
         target = Path(workdir) / PRIOR_FILE
-        if target.is_file():
+        if processes.agreed(target.is_file()):
             return target  # finished; another config would have been refused
         network = build.model(config)
         start = borrowed(config, network) if config.prior else None
-        dataset = build.dataset(config, progress=progress)
+        dataset = _dataset(config, progress)
         check_users(config, dataset)
         _foresee(config, dataset)
         if not config.meta.steps:
@@ -61,7 +67,9 @@ def train(
             learned = meta_learn(
                 config, network, dataset, start, opened, progress=progress
             )
-        save(learned, target)
+        if processes.is_first():
+            save(learned, target)
+        processes.wait_for_all("trained")
     return target
 
 
@@ -70,13 +78,15 @@ def evaluate(
 ) -> Path:
     """Measures what was learned in `workdir` on all test users.
 
-    Writes results.csv and summary.json there and returns the latter's path.
+    Writes results.csv and summary.json there and returns the latter's path. Users are
+    spread over all devices; of several processes the first one writes.
     """
+    progress = progress and processes.is_first()
     check(config)
     finished_file(workdir, PRIOR_FILE)
     _check_same(config, workdir)
-    with locked(workdir):
-        dataset = build.dataset(config, progress=progress)
+    with locked(workdir) if processes.is_first() else contextlib.nullcontext():
+        dataset = _dataset(config, progress)
         tasks = dataset.split("test")
         ids = np.unique(np.asarray(tasks.image_ids)[np.asarray(tasks.mask)])
         run = open_run(
@@ -90,18 +100,28 @@ def evaluate(
             run.problem.store,
             names=dataset.workers,
             progress=progress,
+            mesh=devices.for_users(len(tasks), "test users"),
             key=jax.random.key(section.pop("seed")),
             **section,
         )
-        summary = evaluation_results.write(
-            measured,
-            workdir,
-            method=config.method,
-            dataset=config.dataset,
-            names=dataset.workers,
-        )
-        write_report([workdir], workdir)
-    return summary
+        if processes.is_first():
+            evaluation_results.write(
+                measured,
+                workdir,
+                method=config.method,
+                dataset=config.dataset,
+                names=dataset.workers,
+            )
+            write_report([workdir], workdir)
+        processes.wait_for_all("evaluated")
+    return Path(workdir) / "summary.json"
+
+
+def _dataset(config: Config, progress: bool) -> Dataset:
+    """The dataset; what the first process decodes, others find in `cache_dir`."""
+    cached = bool(config.data.cache_dir)
+    with processes.first_before_others("dataset", enabled=cached):
+        return build.dataset(config, progress=progress)
 
 
 def _foresee(config: Config, dataset: Dataset) -> None:

@@ -38,8 +38,14 @@ def tune(
     """Trains the trunk, or goes on where a killed run stopped; the weights' path.
 
     Raises:
-      ConfigError: the config has no section `tune`, or no kernel map to tune for.
+      ConfigError: the config has no section `tune`, or no kernel map to tune for; or
+        there are several processes.
     """
+    if jax.process_count() > 1:
+        raise ConfigError(
+            f"{jax.process_count()} processes; the trunk is tuned by one. Start "
+            "scripts/tune_trunk.py alone"
+        )
     if "tune" not in config or config.trunk.map != "kernel":
         raise ConfigError(
             f"config.trunk.map={config.trunk.map!r}, with"

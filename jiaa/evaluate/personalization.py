@@ -24,6 +24,7 @@ from jiaa.data import store as data_store
 from jiaa.data import tasks as data_tasks
 from jiaa.meta import task_axis
 from jiaa.train import mesh as train_mesh
+from jiaa.train import processes
 from jiaa.types import Examples, ImageStore, Personalizer, UserTasks
 
 Metric = Callable[..., jiaa_metrics.Measured]
@@ -83,10 +84,11 @@ def personalization(
       metrics: name -> metric of (predicted, target, mask), in unit scores.
       strategy: how the users of a chunk are run (`task_axis`).
       chunk: users per call; by default as many as `memory_limit` allows.
-      memory_limit: bytes, where no chunk is given; by default half of the device's
-        memory, or 4 GiB on a CPU.
+      memory_limit: bytes of each device, where no chunk is given; by default half of
+        the device's memory, or 4 GiB on a CPU.
       mesh: devices to spread the users of a chunk over, which then never talk to each
-        other; any mesh (`train.mesh`).
+        other; any mesh (`train.mesh`). If it spans several processes, all of them call
+        this with equal arguments, and all get the whole of the results.
       keep_scores: whether to return the predictions as well.
       progress: whether to show a progress bar.
       names: user id -> name, for errors.
@@ -100,10 +102,11 @@ def personalization(
     started = time.perf_counter()
     chosen = np.arange(repeats) if isinstance(repeats, int) else np.asarray(repeats)
     _check_numbers(tasks, shots=shots, repeats=chosen, names=names or {})
-    size = chunk or users_per_chunk(
+    devices = 1 if mesh is None else mesh.size
+    size = chunk or devices * users_per_chunk(
         tasks, store, personalizer=personalizer, prior=prior, memory_limit=memory_limit
     )
-    plan = _chunks(tasks, size, devices=1 if mesh is None else mesh.size)
+    plan = _chunks(tasks, size, devices=devices)
     measure = functools.partial(
         _measure,
         personalizer=personalizer,
@@ -113,12 +116,14 @@ def personalization(
         keep_scores=keep_scores,
     )
     measured: dict[int, list] = {count: [] for count in shots}
+    shared = train_mesh.replicate((prior, chosen, key), mesh)
     total = len(plan) * len(measured)
     with tqdm(total=total, desc="evaluate", unit="chunk", disable=not progress) as bar:
         for count in measured:
             for part, compact, kept in _parts(tasks, store, plan):
-                got = measure(prior, part, compact, kept, chosen, key, shots=count)
-                measured[count].append(jax.tree.map(np.asarray, got))
+                placed = train_mesh.replicate((part, compact, kept), mesh)
+                got = measure(*shared, *placed, shots=count)
+                measured[count].append(processes.to_host(got))
                 bar.update()
     return _gather(tasks, chosen, measured, started)
 
@@ -202,11 +207,11 @@ def _check_finite(tasks, chosen, finite, *, shots) -> None:
 )
 def _measure(
     prior: PyTree,
+    repeats: Int[Array, " repeat"],
+    key: Key[Array, ""],
     tasks: UserTasks,
     store: ImageStore,
     kept_ids: Int[Array, " image"],
-    repeats: Int[Array, " repeat"],
-    key: Key[Array, ""],
     *,
     personalizer: Personalizer,
     shots: int,

@@ -5,6 +5,7 @@ bit on the same device, versions and number of cores.
 """
 
 import contextlib
+import itertools
 import math
 import signal
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 
 from jiaa.train import state as states
 from jiaa.train.checkpoint import CheckpointError, Checkpoints
@@ -22,6 +24,9 @@ from jiaa.types import TrainState
 
 Evaluator = Callable[[TrainState], Iterable[tuple[str, float]]]
 SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
+# Of the preemption service, which needs numbers that follow each other: stages of a run
+# count their steps anew, and calls may do several.
+_ASKED = itertools.count()
 
 
 def fit(
@@ -106,6 +111,8 @@ def _go_on(
             if pending:
                 run.log(*pending)  # step - 1's, while the device runs this one
             pending = step, metrics
+            if _all_stop():
+                stop.set()
             last = step == steps[-1]
             evaluate = evaluators and (last or _due(step, eval_every))
             save = last or _due(step, save_every) or stop.is_set()
@@ -222,6 +229,17 @@ def _check_divides(steps_per_call: int, *numbers: int | None) -> None:
         )
 
 
+def _all_stop() -> bool:
+    """Whether to stop after this step, as all processes are told after the same one.
+
+    Each of them may get SIGTERM at another moment, or never on another host; but a
+    checkpoint is written by all. JAX's preemption service listens for the signal.
+    """
+    if jax.process_count() == 1:
+        return False
+    return multihost_utils.reached_preemption_sync_point(next(_ASKED))
+
+
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
 
@@ -230,6 +248,9 @@ def _due(step: int, every: int | None) -> bool:
 def _on_sigterm() -> Iterator[threading.Event]:
     """An event that SIGTERM sets, in place of ending the process in mid-step."""
     asked = threading.Event()
+    if jax.process_count() > 1:
+        yield asked  # a handler of ours would take the signal from JAX's service
+        return
     # Python delivers signals to the main thread, and only it may choose their handlers.
     if threading.current_thread() is not threading.main_thread():
         yield asked

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -156,11 +157,33 @@ def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """The tree whole on every device of the mesh; as it is if there is none.
 
     A step whose state does not start there is compiled a second time, for the state
-    that it returned. Under `jit` it says where a result is to lie.
+    that it returned. Under `jit` it says where a result is to lie. On a mesh of several
+    processes each one gives its own copy, and they have to be equal: nothing is sent
+    and nothing compared (`processes.from_first` makes them so).
     """
     if mesh is None:
         return tree
-    return jax.device_put(tree, NamedSharding(automatic(mesh), P()))
+    whole = NamedSharding(automatic(mesh), P())
+    if whole.is_fully_addressable:
+        return jax.device_put(tree, whole)
+    return jax.tree.map(lambda leaf: _among_processes(leaf, whole), tree)
+
+
+def _among_processes(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """`jax.device_put` compares such an array across processes first: gigabytes."""
+    if isinstance(leaf, jax.core.Tracer):
+        return jax.device_put(leaf, sharding)
+    if isinstance(leaf, jax.Array):
+        if not leaf.is_fully_addressable:
+            return jax.device_put(leaf, sharding)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = _among_processes(jax.random.key_data(leaf), sharding)
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    host = np.asarray(leaf)
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
+    return jax.make_array_from_callback(
+        host.shape, sharding, lambda index: np.asarray(host[index])
+    )
 
 
 def automatic(mesh: Mesh) -> Mesh:

@@ -118,7 +118,7 @@ def check_evaluation():
         "strategy": "vmap",
         "keep_scores": True,
     }
-    arguments = (prior, tasks, store, jnp.arange(len(store)), jnp.arange(2), KEY)
+    arguments = (prior, jnp.arange(2), KEY, tasks, store, jnp.arange(len(store)))
     alone = _measure(*arguments, mesh=None, **shared)
     for mesh in ("users x data", "somebody's"):
         options = {"mesh": MESHES[mesh], **shared}
