@@ -39,7 +39,8 @@ def base() -> ConfigDict:
             "share_images": None,  # whether training may see test users' images
             "min_ratings": None,  # users with fewer are left out
             "max_missing": None,  # how many rated images may have no file
-            "decode_workers": None,  # threads; all usable cores
+            "images": None,  # device: decoded once | stream: whenever needed
+            "decode_workers": None,  # threads, all cores; streaming: processes, none
             "progress": None,  # whether loading shows a bar
             "image_folder": None,  # flickr_aes: where the photographs are, below root
             "test_workers": None,  # flickr_aes: the list's file, if it lies elsewhere

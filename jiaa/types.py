@@ -79,23 +79,34 @@ class Ratings:
 
 @value
 class ImageStore:
-    """Images as uint8 RGB, or a frozen trunk's features of them: exactly one is set."""
+    """Images as uint8 RGB, or a frozen trunk's features of them: exactly one is set.
 
-    images: UInt8[Array | np.ndarray, "image height width 3"] | None = None
+    Images may be files that decode when they are indexed (`data.stream.Photographs`):
+    such a store is read in batches, or compacted, and never passed to `jit`. Where
+    `image_ids` is set, ascending, the store holds those images alone, in that order.
+    """
+
+    images: UInt8[Any, "image height width 3"] | None = None
     features: Float[Array | np.ndarray, "image feature"] | None = None
+    image_ids: Int[Array | np.ndarray, " image"] | None = None
 
     @property
-    def content(self) -> Array | np.ndarray:
-        """The array that is set; its leading axis is the image."""
-        return self.features if self.images is None else self.images  # pyright: ignore
+    def content(self) -> Any:
+        """What is set, an array or files; its leading axis is the image."""
+        return self.features if self.images is None else self.images
 
     def __len__(self) -> int:
         """How many images there are."""
         return self.content.shape[0]
 
     def take(self, image_ids: Int[Array | np.ndarray, "*shape"]) -> Array:
-        """Rows of the content for `image_ids`, which lie in [0, len(self))."""
-        return jnp.asarray(self.content)[image_ids]
+        """Rows of the content for `image_ids`, all of which the store has."""
+        rows = image_ids
+        if self.image_ids is not None:
+            # An id of padding may be missing: any row will do.
+            rows = jnp.searchsorted(self.image_ids, image_ids)
+            rows = jnp.minimum(rows, len(self) - 1)
+        return jnp.asarray(self.content)[rows]
 
 
 @value

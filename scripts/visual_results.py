@@ -139,7 +139,7 @@ def draw_scores(
     chosen = spread_over_scores(blg.user[blg.query], asked, count=count)
     rows = np.searchsorted(blg.image_ids, chosen)
     return visual.visual_scores(
-        np.asarray(scene.dataset.store.images)[chosen],
+        np.asarray(scene.dataset.store.content[chosen]),
         blg.user[rows],
         predictions={
             label(scene.ba): ba.scores[rows],
@@ -163,7 +163,7 @@ def draw_gradients(
     common = shared_images(played)
     scores = first.user[np.searchsorted(first.image_ids, common)]
     chosen = spread_over_scores(scores, common, count=count)
-    images = np.asarray(scene.dataset.store.images)[chosen]
+    images = np.asarray(scene.dataset.store.content[chosen])
 
     def maps(adapted):
         scored = pixel_scores(

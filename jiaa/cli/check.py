@@ -1,14 +1,23 @@
 """What can be known to be wrong with a config before anything is read or trained."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import jax
 from jaxtyping import PyTree
 
 from jiaa.cli import build, learners
-from jiaa.cli.options import WORDS, Config, ConfigError, names_of, unknown, word
+from jiaa.cli.options import (
+    WORDS,
+    Config,
+    ConfigError,
+    expected,
+    names_of,
+    unknown,
+    word,
+)
 from jiaa.cli.unused import check_unused, field_of
+from jiaa.data.sources import Images
 from jiaa.models import feature_map
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import FeatureView
@@ -44,6 +53,7 @@ DATA = {
     "gold_images": 0,
     "workers": 1,
 }
+IMAGES = (None, *get_args(Images))
 EVALUATE = ("shots", "repeats", "strategy", "seed", "chunk", "memory_limit")
 UNUSED_OPTIONS = {"adam": ("momentum",), "sgd": ("b1", "b2", "eps", "eps_root")}
 
@@ -60,6 +70,7 @@ def check(config: Config) -> None:
     for path in WORDS:
         word(config, path)
     _check_numbers(config)
+    _check_images(config)
     _check_sizes(config)
     _check_together(config)
     check_unused(config)
@@ -98,6 +109,14 @@ def _check_numbers(config: Config) -> None:
                 f"config.evaluate.{name} is {section[name]!r}; expected whole numbers "
                 f"from {least}, such as (10, 100)"
             )
+
+
+def _check_images(config: Config) -> None:
+    if config.data.get("images") not in IMAGES:
+        raise ConfigError(
+            f"config.data.images is {config.data.images!r}; "
+            f"{expected(config.data.images, IMAGES[1:])}, or None"
+        )
 
 
 def _check_sizes(config: Config) -> None:

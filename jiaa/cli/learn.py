@@ -1,17 +1,19 @@
 """The two stages of training: the generic prior, and meta-learning over users."""
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jiaa.cli import build, devices, learners
+from jiaa.cli import batches, build, devices, learners
 from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.problem import (
     PRIOR_FILE,
@@ -24,7 +26,7 @@ from jiaa.cli.problem import (
     save,
 )
 from jiaa.cli.settings import FREE
-from jiaa.data import Dataset, loader
+from jiaa.data import Dataset
 from jiaa.meta import bilevel
 from jiaa.meta.inner import loss_function
 from jiaa.meta.sequential import SequentialStep
@@ -148,7 +150,7 @@ def _regress(
     step = functools.partial(
         train_step,
         crowd=replicate(crowd, mesh),
-        store=problem.store,
+        store=problem.store if batches.is_resident(problem.store) else None,
         apply=functools.partial(network.apply, method=problem.method),
         prepare=problem.view.learning,
         loss=loss_function(section.loss),
@@ -162,9 +164,8 @@ def _regress(
         "generic",
         replicate(state, mesh),
         lambda state, batch: step(state, processes.whole_batch(batch, mesh)),
+        batches.of_images(config, problem.store, image_ids=ids, mesh=mesh),
         workdir,
-        items=len(ids),
-        batch_size=section.batch_size,
         name="generic prior",
         progress=progress,
     )
@@ -176,29 +177,29 @@ def _fit(
     level: str,
     state: TrainState,
     step: Callable[..., Any],
+    feed: grain.DatasetIterator,
     workdir: Workdir,
     *,
-    items: int,
-    batch_size: int,
     name: str,
     progress: bool,
     steps_per_call: int = 1,
 ) -> TrainState:
-    """`fit` as `config.<level>` says, on batches of `items` photographs or users."""
+    """`fit` as `config.<level>` says, on the batches `feed`, which are closed then."""
     section = config[level]
     workdir.record()
-    return fit(
-        state,
-        step,
-        loader.index_batches(items, batch_size=batch_size, seed=config.seed),
-        num_steps=section.steps,
-        steps_per_call=steps_per_call,
-        workdir=workdir,
-        save_every=section.save_every,
-        log_every=section.log_every,
-        name=name,
-        progress=progress,
-    )
+    with contextlib.closing(feed):
+        return fit(
+            state,
+            step,
+            feed,
+            num_steps=section.steps,
+            steps_per_call=steps_per_call,
+            workdir=workdir,
+            save_every=section.save_every,
+            log_every=section.log_every,
+            name=name,
+            progress=progress,
+        )
 
 
 def _solve(
@@ -252,25 +253,30 @@ def meta_learn(
     width = problem.store.content.shape[-1]
     prior = learners.learnable(config, loop, problem.prior, width=width)
     step = learners.meta_step(config, loop, users=len(tasks), width=width, mesh=mesh)
-    state = step.init_state(prior, key=jax.random.key(config.seed))
-    state = replicate(state, mesh)
+    key = jax.random.key(config.seed)
+    state = replicate(step.init_state(prior, key=key), mesh)
     compiled = jax.jit(bilevel.several(step), donate_argnums=0)
     users = replicate(jax.tree.map(jnp.asarray, tasks), mesh)
     dispatch = section.iterations_per_dispatch
+    feed = batches.of_users(
+        config, problem.store, tasks, sampling=step.sampling, mesh=mesh, key=key
+    )
 
-    def iterate(state, rows):
+    def iterate(state, batch):
+        rows, store = batch, problem.store
+        if not batches.is_resident(store):
+            rows, store = batch["users"], batch["store"]
         rows = processes.whole_batch(rows, mesh)
         rows = jnp.asarray(rows).reshape(dispatch, section.users_per_step)
-        return compiled(state, rows, users, problem.store)
+        return compiled(state, rows, users, store)
 
     state = _fit(
         config,
         "meta",
         state,
         iterate,
+        feed,
         workdir,
-        items=len(tasks),
-        batch_size=section.users_per_step * dispatch,
         steps_per_call=dispatch,
         name=f"meta-train {config.method}",
         progress=progress,

@@ -22,6 +22,7 @@ FREE = {
         "image_folder",
         "test_workers",
         "progress",
+        "images",
         "decode_workers",
         "workers",
     ),

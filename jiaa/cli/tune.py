@@ -39,7 +39,7 @@ def tune(
 
     Raises:
       ConfigError: the config has no section `tune`, or no kernel map to tune for; or
-        there are several processes.
+        there are several processes; or the photographs are not to be kept.
     """
     if jax.process_count() > 1:
         raise ConfigError(
@@ -52,6 +52,11 @@ def tune(
             f"{'' if 'tune' in config else 'out'} config.tune; expected the map "
             "'kernel' and a section tune, as in "
             "configs/ba_piaa/_oasis_squeezenet_trunk.py"
+        )
+    if config.data.get("images") == "stream":
+        raise ConfigError(
+            "config.data.images='stream'; tuning draws a rater's photographs on the "
+            "device, where all of them have to be. Expected 'device' or None"
         )
     recorded = {n: build.plain(config[n]) for n in ("data", "model", "trunk", "tune")}
     with Workdir(

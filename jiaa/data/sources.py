@@ -4,9 +4,9 @@ import dataclasses
 import inspect
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from jiaa.data.flickr_aes import read_flickr_aes
 from jiaa.data.folder import Folder, Scale, read_folder, select
 from jiaa.data.images import AnyPath, Size
 from jiaa.data.store import load_images
+from jiaa.data.stream import Photographs
 from jiaa.data.table import DataError, some
 from jiaa.data.tasks import rating_counts, split_users
 from jiaa.types import ImageStore, Ratings
 
 MixedRaters = Literal["error", "drop", "divide"]
+Images = Literal["device", "stream"]
 DATA_VARIABLE = "JIAA_DATA"  # names the folder that holds one folder a dataset
 
 
@@ -35,6 +37,7 @@ def load_folder(
     min_ratings: int = 1,
     max_missing: int = 0,
     image_size: Size = 256,
+    images: Images = "device",
     decode_workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,
@@ -48,6 +51,10 @@ def load_folder(
     who rated images of several splits: an error, dropping them, or a user in each
     split.
 
+    `images` "device" decodes all of them now (`store.load_images`), for stores that fit
+    on a device or into memory; "stream" decodes none before it is needed, and keeps
+    none (`stream.Photographs`).
+
     Raises:
       DataError: wrong rows, too many missing images, mixed raters, unknown test users.
       ImageError: unreadable images.
@@ -57,8 +64,9 @@ def load_folder(
         folder, placement = _as_described(folder, mixed_raters)
     else:
         placement = _as_chosen(folder, test_users, seed=seed, share_images=share_images)
-    store = load_images(
+    store = _open_images(
         folder.paths,
+        images,
         size=image_size,
         workers=decode_workers,
         progress=progress,
@@ -87,6 +95,7 @@ def load_flickr_aes(
     min_ratings: int = 1,
     max_missing: int = 400,
     image_size: Size = 256,
+    images: Images = "device",
     decode_workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,
@@ -95,7 +104,8 @@ def load_flickr_aes(
 
     `root` defaults to $JIAA_DATA/flickr_aes. Unless `share_images`, an image that a
     test worker rated is a test image, and what training workers say of it is left out.
-    `metadata["published_score"]` holds the authors' own means (NaN: none).
+    `images` as in `load_folder`. `metadata["published_score"]` holds the authors' own
+    means (NaN: none).
 
     Raises:
       DataError: wrong rows, or more than `max_missing` images (default 1 %) missing.
@@ -109,8 +119,9 @@ def load_flickr_aes(
     )
     ratings = flickr.folder.ratings
     user_split = split_users(rating_counts(ratings), test=flickr.test_workers)
-    store = load_images(
+    store = _open_images(
         flickr.folder.paths,
+        images,
         size=image_size,
         workers=decode_workers,
         progress=progress,
@@ -311,6 +322,29 @@ def _held_out(ratings: Ratings, user_split: Mapping[str, str]) -> dict[str, str]
         if user_split[worker] == "test":
             split[image] = "test"
     return split
+
+
+def _open_images(
+    paths: Sequence[AnyPath],
+    images: Images,
+    *,
+    size: Size,
+    workers: int | None,
+    progress: bool,
+    cache_dir: AnyPath | None,
+) -> ImageStore:
+    """The photographs decoded, or as files to be decoded when they are needed.
+
+    Raises:
+      ValueError: neither is asked for.
+    """
+    if images not in get_args(Images):
+        raise ValueError(f"images={images!r}; expected 'device' or 'stream'")
+    if images == "stream":
+        return ImageStore(images=Photographs(paths, size=size))
+    return load_images(
+        paths, size=size, workers=workers, progress=progress, cache_dir=cache_dir
+    )
 
 
 def _assemble(folder: Folder, store: ImageStore, **placement: Any) -> Dataset:

@@ -49,7 +49,7 @@ def load_images(
         _fill(images, paths, workers=workers, progress=progress)
         return ImageStore(images=images)
     cached = (
-        Path(cache_dir) / f"images_{height}x{width}_{_fingerprint(paths, shape)}.npy"
+        Path(cache_dir) / f"images_{height}x{width}_{fingerprint(paths, shape)}.npy"
     )
     if not _is_whole(cached, shape):
         with replacing(cached) as partial:
@@ -64,8 +64,11 @@ def fits_on_device(
 ) -> bool:
     """Whether the store takes at most `fraction` of the device's free memory.
 
-    Where the device does not tell (a CPU), the machine's memory counts.
+    Where the device does not tell (a CPU), the machine's memory counts. What is no
+    array (`stream.Photographs`) stays where it is.
     """
+    if not isinstance(store.content, np.ndarray | jax.Array):
+        return False
     stats = (device or jax.local_devices()[0]).memory_stats() or {}
     if "bytes_limit" in stats:
         free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -124,7 +127,7 @@ def compact(
             store.content, unique_ids, axis=0, mode="fill", fill_value=0
         )
     else:
-        content = np.asarray(store.content)
+        content = store.content
         gathered = np.zeros((rows, *content.shape[1:]), content.dtype)
         gathered[: len(unique)] = content[unique]
     if store.images is None:
@@ -199,10 +202,10 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _fingerprint(paths: Sequence[Path], shape: tuple[int, ...]) -> str:
+def fingerprint(paths: Sequence[AnyPath], shape: tuple[int, ...]) -> str:
     """Changes with any file's name, length or time; a missing file has none of them."""
     digest = hashlib.blake2b(f"{CACHE_VERSION} {shape}".encode(), digest_size=12)
-    for path in paths:
+    for path in map(Path, paths):
         try:
             stat = path.stat()
             facts = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, PyTree
@@ -260,6 +261,22 @@ class Sampling:
 RELEASED_SAMPLING = Sampling(under=110)
 
 
+def iteration_episode(
+    sampling: Callable[..., Episode],
+    task: UserTasks,
+    *,
+    step: Int[Array | np.ndarray, ""] | int,
+    key: Key[Array, ""],
+) -> tuple[Episode, Key[Array, ""]]:
+    """One user's episode in iteration `step`, and the key of what is drawn from there.
+
+    Of the run's key, the step and the user alone.
+    """
+    key = data_tasks.episode_key(key, repeat=step, user_id=task.user_id)
+    episode = sampling(task, key=jax.random.fold_in(key, 0))
+    return episode, jax.random.fold_in(key, 1)
+
+
 def _pad_ratings(task: UserTasks, length: int) -> UserTasks:
     missing = max(0, length - task.mask.shape[0])
 
@@ -348,9 +365,8 @@ class MetaStep:
 
     def _direction(self, prior, key, step, store, task) -> Direction:
         """One user's episode and what it says; replayable from key, step and user."""
-        key = data_tasks.episode_key(key, repeat=step, user_id=task.user_id)
-        episode = self.sampling(task, key=jax.random.fold_in(key, 0))
-        return self.outer(prior, episode, store, key=jax.random.fold_in(key, 1))
+        episode, key = iteration_episode(self.sampling, task, step=step, key=key)
+        return self.outer(prior, episode, store, key=key)
 
 
 def several(meta_step: Callable) -> Callable:

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from jiaa.data import tasks as data_tasks
 from jiaa.meta import bilevel, inner
 from jiaa.train import parts
 from jiaa.train import state as states
@@ -129,8 +128,9 @@ class SequentialStep:
     def _walk(self, state, carry, task, store) -> bilevel.Walked:
         """One user's two levels, from the tasks' start and with the moments so far."""
         _, batch_stats, memory = carry
-        key = data_tasks.episode_key(state.key, repeat=state.step, user_id=task.user_id)
-        episode = self.sampling(task, key=jax.random.fold_in(key, 0))
+        episode, key = bilevel.iteration_episode(
+            self.sampling, task, step=state.step, key=state.key
+        )
         begun = {
             **self.loop.begin(state.prior, episode.support),
             "params": memory["start"],
@@ -144,7 +144,7 @@ class SequentialStep:
             episode,
             store,
             steps=self.steps,
-            key=jax.random.fold_in(key, 1),
+            key=key,
             rate_scale=self.rate_scale(memory["visited"]),
         )
 

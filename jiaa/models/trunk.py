@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from jiaa.data import images as data_images
 from jiaa.data.store import replacing
+from jiaa.data.stream import Photographs
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import ImageView
 from jiaa.types import ImageStore
@@ -91,13 +92,17 @@ def cached(
 ) -> tuple[Float[np.ndarray, "image feature"], tuple[int, ...]]:
     """`compute()`, a partial of `trunk_features`, or what it gave before from a file.
 
-    The file's name is a hash of everything that the result depends on: pixels, the
-    backbone's variables, and how images are shown and tapped.
+    The file's name is a hash of everything that the result depends on: pixels (or the
+    files, where they were not decoded), the backbone's variables, and how images are
+    shown and tapped.
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = {k: v for k, v in compute.keywords.items() if k not in _NO_INFLUENCE}
     for leaf in jax.tree.leaves((compute.args, compute.keywords["variables"])):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
+        if isinstance(leaf, Photographs):
+            digest.update(leaf.fingerprint().encode())
+        else:
+            digest.update(np.ascontiguousarray(leaf).tobytes())
     ids = settings.pop("image_ids", None)
     digest.update(b"all" if ids is None else np.unique(ids).astype("<i8").tobytes())
     model = settings.pop("model")

@@ -149,8 +149,12 @@ def shard_images(tree: PyTree, mesh: Mesh | None) -> PyTree:
             f"use a multiple of {mesh.size}, such as {-(-images // mesh.size)} x "
             f"{mesh.size} = {-(-images // mesh.size) * mesh.size}."
         )
-    split = NamedSharding(automatic(mesh), P(mesh.axis_names))
-    return jax.lax.with_sharding_constraint(tree, split)
+    return jax.lax.with_sharding_constraint(tree, image_sharding(mesh))
+
+
+def image_sharding(mesh: Mesh) -> NamedSharding:
+    """How `shard_images` lays a batch out over the devices."""
+    return NamedSharding(automatic(mesh), P(mesh.axis_names))
 
 
 def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -50,27 +51,36 @@ def to_host(tree: PyTree) -> PyTree:
     return jax.tree.map(fetched, tree)
 
 
-def whole_batch(rows: Shaped[np.ndarray, " share"], mesh: Mesh | None) -> Any:
-    """The batch of which every process has drawn its share (`data.loader`), in all.
+def whole_batch(batch: PyTree[Shaped[Any, "share ..."]], mesh: Mesh | None) -> Any:
+    """The batch of which every process has drawn its share (`data.loader`).
 
     In the order of a single process: rows of the processes in turn. It is put together
-    on the devices, so that the host does not wait for the step before. The mesh lists
+    on the devices, so that the host does not wait for the step before. Row numbers are
+    whole on each; images are spread over all, which have to divide them. The mesh lists
     its devices process by process, equally many of each (`mesh.user_mesh`).
     """
     processes = jax.process_count()
     if processes == 1 or mesh is None:
-        return rows
+        return batch
     grid = mesh.devices.reshape(processes, -1)
     by_process = Mesh(grid, ("process", "local"), axis_types=(AxisType.Auto,) * 2)
-    shares = jax.make_array_from_process_local_data(
-        NamedSharding(by_process, P("process")), rows[None], (processes, len(rows))
-    )
-    return _in_turn(shares, NamedSharding(by_process, P()))
+
+    def whole(share: Any) -> jax.Array:
+        shares = jax.make_array_from_process_local_data(
+            NamedSharding(by_process, P("process")),
+            share[None],
+            (processes, *share.shape),
+        )
+        spread = P(by_process.axis_names) if share.ndim > 1 else P()
+        return _in_turn(shares, NamedSharding(by_process, spread))
+
+    return jax.tree.map(whole, batch)
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _in_turn(shares: jax.Array, whole: NamedSharding) -> jax.Array:
-    return jax.lax.with_sharding_constraint(shares.T.reshape(-1), whole)
+def _in_turn(shares: jax.Array, sharding: NamedSharding) -> jax.Array:
+    rows = jnp.swapaxes(shares, 0, 1).reshape(-1, *shares.shape[2:])
+    return jax.lax.with_sharding_constraint(rows, sharding)
 
 
 def wait_for_all(name: str) -> None:

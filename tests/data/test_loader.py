@@ -5,10 +5,8 @@ import json
 import jax
 import numpy as np
 import pytest
-from data.folders import write_images
 
 from jiaa.data import loader
-from jiaa.data.images import ImageError
 
 
 @pytest.fixture
@@ -117,52 +115,3 @@ def test_impossible_batches_are_refused(processes):
     processes(0, 2)
     with pytest.raises(ValueError, match="batch_size=5 does not divide by 2 processes"):
         loader.index_batches(40, batch_size=5, seed=0)
-
-
-@pytest.fixture
-def paths(tmp_path):
-    names = [f"{number}.png" for number in range(10)]
-    write_images(tmp_path, names)
-    return [tmp_path / name for name in names]
-
-
-@pytest.mark.parametrize("threads", [0, 2])
-def test_image_batches_show_the_images_of_their_indices(paths, threads):
-    options = {"batch_size": 4, "seed": 2, "epochs": 2}
-    batches = list(
-        loader.image_batches(paths, image_size=6, threads=threads, **options)
-    )
-    indices = list(loader.index_batches(10, **options))
-    assert len(batches) == len(indices) == 4
-    for batch, index in zip(batches, indices, strict=True):
-        np.testing.assert_array_equal(batch["index"], index)
-        assert batch["images"].shape == (4, 6, 6, 3)
-        assert batch["images"].dtype == np.uint8
-        np.testing.assert_array_equal(batch["images"][:, 2, 2, 1], index)
-
-
-def test_image_batches_resume(paths):
-    def fresh():
-        return loader.image_batches(
-            paths, image_size=4, batch_size=3, seed=1, threads=2
-        )
-
-    batches = fresh()
-    for _ in range(4):
-        next(batches)
-    state = batches.get_state()
-    expected = [next(batches) for _ in range(4)]
-    resumed = fresh()
-    resumed.set_state(state)
-    for want in expected:
-        jax.tree.map(np.testing.assert_array_equal, want, next(resumed))
-
-
-def test_unreadable_image_stops_with_its_name(paths):
-    paths[4].write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"4\.png: not readable"):
-        list(
-            loader.image_batches(
-                paths, image_size=4, batch_size=10, seed=1, epochs=1, threads=0
-            )
-        )

@@ -1,0 +1,118 @@
+"""What a run's steps are fed: rows of a resident store, or images read ahead.
+
+A store lies on the device whenever it fits (`data.store.place`). One that does not, and
+one that `config.data.images` leaves in files, is read ahead of the steps, with the same
+results.
+"""
+
+import logging
+import os
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Int, Key
+
+from jiaa.cli.options import Config, ConfigError
+from jiaa.data import loader, stream
+from jiaa.data.stream import Photographs
+from jiaa.meta import gather
+from jiaa.train import mesh as train_mesh
+from jiaa.types import ImageStore, UserTasks
+
+logger = logging.getLogger(__name__)
+
+
+def is_resident(store: ImageStore) -> bool:
+    """Whether the store lies on a device, as an argument of every step."""
+    return isinstance(store.content, jax.Array)
+
+
+def of_images(
+    config: Config,
+    store: ImageStore,
+    *,
+    image_ids: Int[np.ndarray, " image"],
+    mesh: Mesh | None,
+) -> grain.DatasetIterator:
+    """Generic training's batches: rows of `image_ids`, with images if need be."""
+    options = {"batch_size": config.generic.batch_size, "seed": config.seed}
+    if is_resident(store):
+        return loader.index_batches(len(image_ids), **options)
+    _tell(store)
+    sharding = None  # of several processes: processes.whole_batch
+    if jax.process_count() == 1:
+        whole = jax.local_devices()[0]
+        sharding = whole if mesh is None else train_mesh.image_sharding(mesh)
+    return stream.image_batches(
+        store.content,
+        image_ids=image_ids,
+        threads=_cores(),
+        workers=_workers(config, store),
+        sharding=sharding,
+        **options,
+    )
+
+
+def of_users(
+    config: Config,
+    store: ImageStore,
+    tasks: UserTasks,
+    *,
+    sampling: Any,
+    mesh: Mesh | None,
+    key: Key[Array, ""],
+) -> grain.DatasetIterator:
+    """Meta-training's batches: rows of `tasks`, with their episodes' images if need be.
+
+    Raises:
+      ConfigError: several processes, and a store that does not fit on each device.
+    """
+    section = config.meta
+    users, dispatch = section.users_per_step, section.iterations_per_dispatch
+    if is_resident(store):
+        size = users * dispatch
+        return loader.index_batches(len(tasks), batch_size=size, seed=config.seed)
+    if jax.process_count() > 1:
+        raise ConfigError(
+            f"{_found(store)} do not lie on the devices, and {jax.process_count()} "
+            "processes do not gather episodes' images from elsewhere; start one "
+            "process, lower config.data.image_size, or set config.trunk.frozen"
+        )
+    _tell(store)
+    everywhere = jax.local_devices()[0]
+    if mesh is not None:
+        everywhere = NamedSharding(train_mesh.automatic(mesh), P())
+    return gather.gathered_batches(
+        tasks,
+        store,
+        sampling=sampling,
+        users_per_step=users,
+        steps_per_batch=dispatch,
+        seed=config.seed,
+        sharding=everywhere,
+        key=key,
+    )
+
+
+def _tell(store: ImageStore) -> None:
+    logger.info("%s are read ahead of the steps", _found(store))
+
+
+def _found(store: ImageStore) -> str:
+    if isinstance(store.content, Photographs):
+        return repr(store.content)
+    return f"{len(store)} images ({store.content.nbytes / 2**30:.1f} GiB)"
+
+
+def _workers(config: Config, store: ImageStore) -> int:
+    """Processes that decode; arrays need no decoding."""
+    files = isinstance(store.content, Photographs)
+    return (config.data.get("decode_workers") or 0) if files else 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4

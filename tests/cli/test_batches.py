@@ -1,0 +1,95 @@
+"""Images in files, read ahead of the steps, give the run of a resident store."""
+
+import jax
+import numpy as np
+import pytest
+
+from jiaa.cli import batches, build, run
+from jiaa.cli.options import ConfigError
+from jiaa.cli.tune import tune
+from jiaa.data import sources
+from jiaa.data.stream import Photographs
+from jiaa.models.variables import load_variables
+from jiaa.types import ImageStore
+
+BLG = "blg_piaa/flickr_aes_resnet18"  # nothing is frozen: crops, flips, both stages
+# By SGD: where a gradient is 0 but for rounding (a bias before BatchNorm), Adam takes
+# steps of full length in the direction of the rounding.
+CHANGES = {
+    "generic.steps": 4,
+    "inner.optimizer": "sgd",
+    "inner.rates": ((".*", 0.05),),
+    "meta.steps": 4,
+    "meta.iterations_per_dispatch": 2,
+    "meta.log_every": 2,
+}
+
+
+def never(*args, **options):
+    raise AssertionError("the whole dataset was decoded")
+
+
+def test_a_stream_trains_both_stages_to_the_same_parameters(
+    small, tmp_path, monkeypatch
+):
+    run.train(small(BLG, **CHANGES), tmp_path / "resident", progress=False)
+    monkeypatch.setattr(sources, "load_images", never)
+    config = small(BLG, **CHANGES, **{"data.images": "stream"})
+    run.train(config, tmp_path / "stream", progress=False)
+    workdirs = [tmp_path / name for name in ("resident", "stream")]
+    generic = [load_variables(x / "generic/prior.safetensors") for x in workdirs]
+    learned = [load_variables(x / "prior.safetensors") for x in workdirs]
+    jax.tree.map(np.testing.assert_array_equal, *generic)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), *learned)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), generic[0], learned[0])
+    assert max(jax.tree.leaves(moved["params"])) > 1e-3
+
+
+def test_a_stream_is_of_files_and_the_same_dataset(small):
+    kept, streamed = (
+        build.dataset(small(BLG, **{"data.images": images}))
+        for images in ("device", "stream")
+    )
+    assert isinstance(streamed.store.images, Photographs)
+    assert streamed.image_names == kept.image_names
+    rows = np.arange(len(kept.image_names))
+    np.testing.assert_array_equal(streamed.store.images[rows], kept.store.images)
+
+
+def test_a_store_too_large_for_the_device_is_read_ahead(small):
+    config = small(BLG)
+    store = ImageStore(images=np.zeros((6, 4, 4, 3), np.uint8))
+    feed = batches.of_images(config, store, image_ids=np.arange(1, 6), mesh=None)
+    assert set(next(feed)) == {"index", "images"}
+    feed.close()
+
+
+def test_several_processes_do_not_gather_episodes(small, monkeypatch):
+    config = small(BLG)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    store = ImageStore(images=np.zeros((6, 4, 4, 3), np.uint8))
+    tasks = build.dataset(config).split("train")
+    options = {"sampling": None, "mesh": None, "key": jax.random.key(0)}
+    with pytest.raises(ConfigError, match=r"6 images \(0\.0 GiB\).*trunk\.frozen"):
+        batches.of_users(config, store, tasks, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "expected"),
+    [
+        (BLG, "disk", r"data\.images is 'disk'; known: device, stream"),
+        (BLG, "streem", r"did you mean 'stream'"),
+        ("ba_piaa/synthetic_resnet18", "stream", r"does nothing for the dataset 'syn"),
+    ],
+)
+def test_other_words_and_datasets_without_files_are_refused(
+    small, tmp_path, name, images, expected
+):
+    with pytest.raises(ConfigError, match=expected):
+        run.train(small(name, **{"data.images": images}), tmp_path, progress=False)
+
+
+def test_a_trunk_is_not_tuned_from_a_stream(small, tmp_path):
+    config = small("ba_piaa/_oasis_squeezenet_trunk", **{"data.images": "stream"})
+    with pytest.raises(ConfigError, match=r"'stream'; tuning draws"):
+        tune(config, tmp_path, progress=False)
