@@ -1,0 +1,106 @@
+"""How the benchmarks measure: both sides alike, in turns, and everything printed.
+
+Import before jax and torch: `use_threads` decides how many cores each of them finds.
+"""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+Row = dict[str, Any]
+
+
+def use_threads(count: int | None) -> int:
+    """Confines this process to `count` of its cores (None: all) before any import."""
+    cores = sorted(os.sched_getaffinity(0))
+    if count is not None and not 1 <= count <= len(cores):
+        raise ValueError(
+            f"--threads {count}; expected 1 to {len(cores)}, the cores that this "
+            "process may use"
+        )
+    cores = cores[:count]
+    os.sched_setaffinity(0, cores)
+    os.environ["OMP_NUM_THREADS"] = os.environ["NPROC"] = str(len(cores))
+    if len(cores) == 1:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    return len(cores)
+
+
+class Times(NamedTuple):
+    """Seconds of one contestant, a value a round."""
+
+    wall: list[float]
+    cpu: list[float]
+
+    def median(self, clock: str) -> float:
+        """Of "wall" or "cpu" seconds."""
+        return statistics.median(getattr(self, clock))
+
+
+def interleaved(
+    contestants: dict[str, Callable[[], Any]], *, repeats: int
+) -> dict[str, Times]:
+    """Times each contestant once a round, so that all meet the same load.
+
+    A contestant waits for its own result. Call each once beforehand: what is compiled
+    or tuned at first use is no part of the times.
+    """
+    times = {name: Times([], []) for name in contestants}
+    for _ in range(repeats):
+        for name, run in contestants.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            times[name].wall.append(time.perf_counter() - wall)
+            times[name].cpu.append(time.process_time() - cpu)
+    return times
+
+
+def compare(times: dict[str, Times], *, clock: str) -> list[Row]:
+    """A row a contestant; "ratio" is speed over that of the fastest PyTorch."""
+    fastest = min(
+        (t.median(clock) for name, t in times.items() if name.startswith("torch")),
+        default=None,
+    )
+    return [
+        {
+            "contestant": name,
+            "wall_s": t.median("wall"),
+            "cpu_s": t.median("cpu"),
+            "ratio": fastest and fastest / t.median(clock),
+        }
+        for name, t in times.items()
+    ]
+
+
+def report(rows: Sequence[Row]) -> None:
+    """One Markdown table, then a line of JSON a row."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_shown(row.get(name)) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    for line in (names, ["-" * width for width in widths], *cells):
+        padded = (text.ljust(w) for text, w in zip(line, widths, strict=True))
+        print(f"| {' | '.join(padded)} |")
+    for row in rows:
+        print(json.dumps(row), flush=True)
+
+
+def conditions(*, threads: int, device: str) -> str:
+    """One line: what the numbers below it were measured on, and how busy it was."""
+    import jax
+    import torch
+
+    load = os.getloadavg()[0]
+    return (
+        f"{device}, {threads} thread(s) a side, {os.cpu_count()} cores, load average "
+        f"{load:.1f} at the start; jax {jax.__version__}, torch {torch.__version__}"
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if value is None else str(value)
