@@ -76,12 +76,7 @@ def of_users(
     if is_resident(store):
         size = users * dispatch
         return loader.index_batches(len(tasks), batch_size=size, seed=config.seed)
-    if jax.process_count() > 1:
-        raise ConfigError(
-            f"{_found(store)} do not lie on the devices, and {jax.process_count()} "
-            "processes do not gather episodes' images from elsewhere; start one "
-            "process, lower config.data.image_size, or set config.trunk.frozen"
-        )
+    check_gathering(store)
     _tell(store)
     everywhere = jax.local_devices()[0]
     if mesh is not None:
@@ -96,6 +91,22 @@ def of_users(
         sharding=everywhere,
         key=key,
     )
+
+
+def check_gathering(store: ImageStore) -> None:
+    """Refuses several processes, of which none could gather what the others drew.
+
+    Raises:
+      ConfigError: naming the fields that help.
+    """
+    count = jax.process_count()
+    if count > 1:
+        raise ConfigError(
+            f"{_found(store)} are not on the devices, and {count} processes do not "
+            "gather episodes' images from elsewhere; set config.data.images='device' "
+            "with a config.data.image_size that fits, or config.trunk.frozen, or start "
+            "one process"
+        )
 
 
 def _tell(store: ImageStore) -> None:

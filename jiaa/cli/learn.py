@@ -27,6 +27,7 @@ from jiaa.cli.problem import (
 )
 from jiaa.cli.settings import FREE
 from jiaa.data import Dataset
+from jiaa.data.stream import Photographs
 from jiaa.meta import bilevel
 from jiaa.meta.inner import loss_function
 from jiaa.meta.sequential import SequentialStep
@@ -289,7 +290,8 @@ def meta_learn(
 def check_users(config: Config, dataset: Dataset) -> None:
     """Refuses meta-training with fewer training users than one call takes.
 
-    And numbers of users that several processes cannot draw equal shares of.
+    And numbers of users that several processes cannot draw equal shares of, and image
+    files that they would have to gather from.
 
     Raises:
       ConfigError: naming the fields to lower.
@@ -309,6 +311,9 @@ def check_users(config: Config, dataset: Dataset) -> None:
             f"iterations_per_dispatch={dispatch} does not divide into {count} "
             f"processes; make one of them a multiple of {count}"
         )
+    files = isinstance(dataset.store.content, Photographs)
+    if section.steps and files and not config.trunk.frozen:
+        batches.check_gathering(dataset.store)
 
 
 def _with(learned: Learned, state: TrainState) -> Learned:

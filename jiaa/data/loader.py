@@ -2,7 +2,7 @@
 
 Every process draws its own share of each epoch's permutation, and a batch never spans
 two epochs. The iterators have `get_state` and `set_state` and can be put into an orbax
-checkpoint beside the training state.
+checkpoint beside the training state. `data.stream` reads the images of such batches.
 """
 
 from collections.abc import Callable, Sequence

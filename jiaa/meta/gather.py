@@ -101,7 +101,7 @@ class _Gather:
         # Not on the accelerator, where it would wait behind the step that runs.
         with jax.default_device(jax.devices("cpu")[0]):
             key = jax.random.wrap_key_data(
-                np.asarray(jax.random.key_data(self.key)),
+                jnp.asarray(np.asarray(jax.random.key_data(self.key))),
                 impl=jax.random.key_impl(self.key),
             )
             ids, mask = jax.device_get(
