@@ -133,8 +133,8 @@ def base() -> ConfigDict:
             "sampling": {"support": 80, "query": 20, "fraction": 0.8, "under": 110},
             "keep": "prior",  # prior | last_user (what the released program saves)
             "iterations_per_dispatch": 1,
-            "strategy": "map",  # how the users run: vmap | map | unroll
-            "chunk": 1,
+            "strategy": "auto",  # how the users run: auto | vmap | map | unroll
+            "chunk": 1,  # of map: how many users at once
             "save_every": 100,
             "log_every": 1,
         }
@@ -150,6 +150,6 @@ def base() -> ConfigDict:
         }
     )
     config.evaluate = _section(
-        {"shots": (10, 100), "repeats": 50, "strategy": "map", "seed": 0}
+        {"shots": (10, 100), "repeats": 50, "strategy": "auto", "seed": 0}
     )
     return config

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from jiaa import metrics as jiaa_metrics
 from jiaa.data import store as data_store
 from jiaa.data import tasks as data_tasks
-from jiaa.meta import task_axis
+from jiaa.meta import memory, task_axis
 from jiaa.train import mesh as train_mesh
 from jiaa.train import processes
 from jiaa.types import Examples, ImageStore, Personalizer, UserTasks
@@ -83,9 +83,10 @@ def personalization(
       repeats: how many random splits, or which of them (split r is the same one alone).
       metrics: name -> metric of (predicted, target, mask), in unit scores.
       strategy: how the users of a chunk are run (`task_axis`).
-      chunk: users per call; by default as many as `memory_limit` allows.
-      memory_limit: bytes of each device, where no chunk is given; by default half of
-        the device's memory, or 4 GiB on a CPU.
+      chunk: users per call; by default as many as `memory_limit` allows, or as "auto"
+        wants at once.
+      memory_limit: bytes of each device that users may take at once; by default half of
+        what is free (`memory.usable_bytes`).
       mesh: devices to spread the users of a chunk over, which then never talk to each
         other; any mesh (`train.mesh`). If it spans several processes, all of them call
         this with equal arguments, and all get the whole of the results.
@@ -103,15 +104,19 @@ def personalization(
     chosen = np.arange(repeats) if isinstance(repeats, int) else np.asarray(repeats)
     _check_numbers(tasks, shots=shots, repeats=chosen, names=names or {})
     devices = 1 if mesh is None else mesh.size
-    size = chunk or devices * users_per_chunk(
-        tasks, store, personalizer=personalizer, prior=prior, memory_limit=memory_limit
+    method = {"personalizer": personalizer, "metrics": tuple(metrics.items())}
+    strategy, inner, per_call = _user_axis(
+        _user_bytes(prior, chosen, key, tasks, store, shots=max(shots), **method),
+        strategy=strategy,
+        users=-(-min(chunk or len(tasks), len(tasks)) // devices),
+        usable=memory_limit or memory.usable_bytes(),
     )
-    plan = _chunks(tasks, size, devices=devices)
+    plan = _chunks(tasks, chunk or devices * per_call, devices=devices)
     measure = functools.partial(
         _measure,
-        personalizer=personalizer,
-        metrics=tuple(metrics.items()),
+        **method,
         strategy=strategy,
+        inner_chunk=inner,
         mesh=mesh,
         keep_scores=keep_scores,
     )
@@ -194,6 +199,51 @@ def _check_finite(tasks, chosen, finite, *, shots) -> None:
     )
 
 
+def _user_axis(
+    user_bytes: int, *, strategy: task_axis.Strategy, users: int, usable: int
+) -> tuple[task_axis.Strategy, int, int]:
+    """(strategy, chunk of `task_axis`, a device's users a call), for `users` at most.
+
+    What is chosen here is run in one call each: the host counts them, and shows it.
+    """
+    if strategy != "auto":
+        return strategy, 1, task_axis.fitting(user_bytes, users, usable)
+    chosen, size = task_axis.choose(user_bytes, users=users, usable=usable)
+    return chosen, size, users if chosen == "vmap" else size
+
+
+def _user_bytes(
+    prior: PyTree,
+    repeats: Int[np.ndarray, " repeat"],
+    key: Key[Array, ""],
+    tasks: UserTasks,
+    store: ImageStore,
+    *,
+    shots: int,
+    personalizer: Personalizer,
+    metrics: tuple[tuple[str, Metric], ...],
+) -> int:
+    """What one user takes at once: the work (`memory.peak_bytes`) and their images."""
+
+    def shape(leaf, *leading):
+        dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
+        return jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), dtype)
+
+    most = tasks.mask.shape[-1]
+    task, ids = jax.tree.map(shape, (tasks, tasks.image_ids))
+    images = jax.tree.map(lambda leaf: shape(leaf, most), store)
+    kept = jax.ShapeDtypeStruct((most,), ids.dtype)
+    traced = _one_user.trace(
+        (prior, images, kept, repeats, key),
+        task,
+        personalizer=personalizer,
+        shots=shots,
+        metrics=metrics,
+    )
+    (stored,) = jax.tree.leaves(images)
+    return memory.peak_bytes(traced.jaxpr) + stored.size * stored.dtype.itemsize
+
+
 @functools.partial(
     jax.jit,
     static_argnames=(
@@ -201,6 +251,7 @@ def _check_finite(tasks, chosen, finite, *, shots) -> None:
         "shots",
         "metrics",
         "strategy",
+        "inner_chunk",
         "mesh",
         "keep_scores",
     ),
@@ -217,27 +268,37 @@ def _measure(
     shots: int,
     metrics: tuple[tuple[str, Metric], ...],
     strategy: task_axis.Strategy,
+    inner_chunk: int,
     mesh: Mesh | None,
     keep_scores: bool,
 ):
     """Metrics (and scores) of a chunk of users x repeats; one compilation per shots."""
 
     def all_users(shared, tasks):
-        prior, store, kept_ids, repeats, key = shared
-        one_split = functools.partial(
-            _one_split, personalizer, prior, store, kept_ids, metrics, key, shots
+        one_user = functools.partial(
+            _one_user,
+            shared,
+            personalizer=personalizer,
+            shots=shots,
+            metrics=metrics,
         )
-
-        def one_user(task):
-            generic = _generic_scores(personalizer, prior, task, store, kept_ids)
-            return jax.lax.map(lambda repeat: one_split(task, generic, repeat), repeats)
-
-        run = task_axis.over_users(one_user, strategy=strategy)
+        run = task_axis.over_users(one_user, strategy=strategy, chunk=inner_chunk)
         measured, scores, finite = run(tasks)
         return measured, (scores if keep_scores else None), finite
 
     shared = (prior, store, kept_ids, repeats, key)
     return train_mesh.shard_users(all_users, mesh, user_args=[1])(shared, tasks)
+
+
+@functools.partial(jax.jit, static_argnames=("personalizer", "shots", "metrics"))
+def _one_user(shared, task, *, personalizer, shots, metrics):
+    """Metrics, scores and whether they are finite, for each repeat of one user."""
+    prior, store, kept_ids, repeats, key = shared
+    one_split = functools.partial(
+        _one_split, personalizer, prior, store, kept_ids, metrics, key, shots
+    )
+    generic = _generic_scores(personalizer, prior, task, store, kept_ids)
+    return jax.lax.map(lambda repeat: one_split(task, generic, repeat), repeats)
 
 
 def _generic_scores(personalizer, prior, task, store, kept_ids):
@@ -285,32 +346,3 @@ def _compact_rows(tasks: UserTasks, plan: list[Int[np.ndarray, " u"]]) -> int:
     """Images of the chunk that has most: one shape then serves all chunks."""
     image_ids = np.asarray(tasks.image_ids)
     return max(len(np.unique(image_ids[users])) for users in plan)
-
-
-def users_per_chunk(
-    tasks: UserTasks,
-    store: ImageStore,
-    *,
-    personalizer: Personalizer,
-    prior: PyTree,
-    memory_limit: int | None = None,
-) -> int:
-    """How many users fit in `memory_limit` bytes at once, by a rough upper estimate.
-
-    A user costs the adapted state a few times over (gradients, moments, the step's
-    copy) and activations, taken as 64 times the float inputs for images and 8 for
-    features.
-    """
-    if memory_limit is None:
-        memory_limit = _default_memory()
-    adapted = jax.eval_shape(personalizer.init, prior)
-    state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(adapted))
-    one_image = int(np.prod(store.content.shape[1:])) * 4
-    factor = 64 if store.images is not None else 8
-    user = 4 * state + factor * one_image * tasks.mask.shape[-1]
-    return max(1, min(len(tasks), memory_limit // user))
-
-
-def _default_memory() -> int:
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return stats.get("bytes_limit", 8 * 2**30) // 2

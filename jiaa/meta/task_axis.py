@@ -1,18 +1,107 @@
 """How the user axis is run: the same numbers by `vmap`, chunked `map`, or unrolled.
 
-On a CPU `map` is the best for networks (a chunk of users shares no kernel, so `vmap`
-saves nothing and costs memory) and `vmap` for small heads; see DESIGN "Speed".
+`auto` chooses for the device at hand by `RULES`, whose rows are measured
+(docs/speed.md, "Users: vmap, map or unroll"), and by the memory that is free. It
+chooses when a program is traced, so once a compilation, and logs what it chose with the
+numbers behind it. Under `shard_map` the users that count are those of one device.
 """
 
+import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
-Strategy = Literal["vmap", "map", "unroll"]
-STRATEGIES = ("vmap", "map", "unroll")
+from jiaa.meta import memory
+
+Strategy = Literal["auto", "vmap", "map", "unroll"]
+STRATEGIES = ("auto", "vmap", "map", "unroll")
+
+logger = logging.getLogger(__name__)
+
+
+class Rule(NamedTuple):
+    """Run users by `strategy` where all conditions hold; None holds everywhere.
+
+    Attributes:
+      strategy: "vmap" (as many at once as the memory allows) or "map" (one at a time).
+      evidence: the rows of docs/speed.md that decided it, or that there are none.
+      backend: "cpu", "gpu" or "tpu".
+      largest_user: most bytes that one user's learning takes (`memory.peak_bytes`).
+    """
+
+    strategy: str
+    evidence: str
+    backend: str | None = None
+    largest_user: int | None = None
+
+    def applies(self, backend: str, user_bytes: int) -> bool:
+        """Whether this rule covers users of that size on that backend."""
+        return self.backend in (None, backend) and (
+            self.largest_user is None or user_bytes <= self.largest_user
+        )
+
+
+# The first rule that applies decides. On a CPU one operation for all users saves the
+# cost of starting many small ones; as soon as a user's arrays outgrow the core's own
+# cache, that is less than what it costs to leave it.
+RULES = (
+    Rule("vmap", "Users, rows H1 H2 E1", backend="cpu", largest_user=150_000),
+    Rule("map", "Users, rows H3 to H5, E2 E3, N1 N2; DESIGN, Speed", backend="cpu"),
+    Rule("vmap", "none yet: an accelerator is taken to want large operations"),
+)
+
+
+def choose(
+    user_bytes: int,
+    *,
+    users: int,
+    usable: int | None = None,
+    backend: str | None = None,
+) -> tuple[Strategy, int]:
+    """The strategy and chunk that `auto` takes; said in one line of the log.
+
+    Args:
+      user_bytes: what one user's learning takes at once.
+      users: how many there are, on one device.
+      usable: bytes that they may take together; by default `memory.usable_bytes()`.
+      backend: by default JAX's own.
+
+    Returns:
+      ("vmap", 1) for all users at once, or ("map", how many at once).
+    """
+    usable = memory.usable_bytes() if usable is None else usable
+    backend = backend or jax.default_backend()
+    rule = next(rule for rule in RULES if rule.applies(backend, user_bytes))
+    at_once = 1 if rule.strategy == "map" else fitting(user_bytes, users, usable)
+    together = 1 < users == at_once
+    strategy, chunk = ("vmap", 1) if together else ("map", at_once)
+    say = logger.warning if user_bytes > usable else logger.info
+    say(
+        "user axis on %s: %s, %d of %d users at once; one takes about %.3g MB, and "
+        "%.4g MB may be used (rule: %s, by %s)",
+        backend,
+        strategy,
+        at_once,
+        users,
+        user_bytes / 1e6,
+        usable / 1e6,
+        rule.strategy,
+        rule.evidence,
+    )
+    return strategy, chunk
+
+
+def fitting(user_bytes: int, users: int, usable: int) -> int:
+    """How many users to run at once: as few rounds as fit, all about as large.
+
+    Nine users of whom eight fit run as 5 + 4, not as 8 + 1: a round costs as much
+    memory with one user missing.
+    """
+    most = max(1, min(users, usable // max(1, user_bytes)))
+    return -(-users // -(-users // most))
 
 
 def over_users(
@@ -26,6 +115,13 @@ def over_users(
       ValueError: an unknown strategy, or a chunk for another one than "map".
     """
     _check(strategy, chunk)
+    if strategy == "auto":
+
+        def chosen(*args):
+            one, strategy, chunk = _chosen(function, args)
+            return over_users(one, strategy=strategy, chunk=chunk)(*args)
+
+        return chosen
     if strategy == "vmap":
         return jax.vmap(function)
     if strategy == "map":
@@ -49,13 +145,33 @@ def sum_over_users(
     _check(strategy, chunk)
 
     def summed(*args, real: Bool[Array, " user"] | None = None):
-        users = jax.tree.leaves(args)[0].shape[0]
+        users = _count(args)
         real = jnp.ones(users, bool) if real is None else real
+        if strategy == "auto":
+            one, chosen, size = _chosen(function, args)
+            add_up = sum_over_users(one, strategy=chosen, chunk=size)
+            return add_up(*args, real=real)
         if strategy == "map":
             return _carried_sum(function, args, real, size=min(chunk, users))
         return _total(over_users(function, strategy=strategy)(*args), real)
 
     return summed
+
+
+def _chosen(function, args):
+    """(the function of one user, to be traced no second time; strategy; chunk)."""
+    one = jax.jit(function)
+    user_bytes = memory.peak_bytes(one.trace(*_first(args)).jaxpr)
+    return one, *choose(user_bytes, users=_count(args))
+
+
+def _first(args):
+    """Shapes and types of one user's arguments."""
+    return jax.eval_shape(lambda many: jax.tree.map(lambda x: x[0], many), args)
+
+
+def _count(args):
+    return jax.tree.leaves(args)[0].shape[0]
 
 
 def _check(strategy: str, chunk: int) -> None:
@@ -79,15 +195,29 @@ def _carried_sum(function, args, real, *, size):
     chunks, real = jax.tree.map(
         lambda x: x.reshape(-1, size, *x.shape[1:]), (args, real)
     )
-    one = jax.eval_shape(function, *jax.tree.map(lambda x: x[0, 0], chunks))
+    one = jax.eval_shape(function, *_first(args))
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), one)
+
+    # One user alone is not batched: an axis of 1 would hide from the layers that there
+    # is one kernel.
+    run = jax.vmap(function) if size > 1 else _alone(function)
 
     def add(total, chunk):
         chunk_args, chunk_real = chunk
-        added = _total(jax.vmap(function)(*chunk_args), chunk_real)
+        added = _total(run(*chunk_args), chunk_real)
         return jax.tree.map(jnp.add, total, added), None
 
     return jax.lax.scan(add, zeros, (chunks, real))[0]
+
+
+def _alone(function):
+    """`function` of arguments with a user axis of 1, without batching."""
+
+    def run(*args):
+        result = function(*jax.tree.map(lambda x: x[0], args))
+        return jax.tree.map(lambda x: x[None], result)
+
+    return run
 
 
 def _total(each, real):
@@ -101,7 +231,7 @@ def _total(each, real):
 
 
 def _unroll(function, args):
-    users = jax.tree.leaves(args)[0].shape[0]
+    users = _count(args)
     each = [jax.tree.map(lambda x, i=i: x[i], args) for i in range(users)]
     results = [function(*one) for one in each]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)

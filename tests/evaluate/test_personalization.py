@@ -125,7 +125,14 @@ def test_a_repeat_alone_gives_the_same_numbers(world, whole):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"chunk": 2}, {"chunk": 1}, {"strategy": "map"}, {"memory_limit": 60_000}],
+    [
+        {"chunk": 2},
+        {"chunk": 1},
+        {"strategy": "map"},
+        {"memory_limit": 60_000},
+        {"strategy": "auto"},
+        {"strategy": "auto", "chunk": 3, "memory_limit": 60_000},
+    ],
     ids=str,
 )
 def test_chunks_and_strategies_change_nothing(world, whole, changes):

@@ -6,6 +6,7 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import dataclasses
+import logging
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +75,7 @@ def check_meta_steps():
         "maml": bilevel.MAML(Finetune(second_order, 2)),
     }
     cases = [
-        ("blg", "users", 8, {}),
+        ("blg", "users", 8, {"strategy": "auto"}),
         ("blg", "users x data", 8, {"strategy": "map"}),
         ("blg", "three of them", 8, {"strategy": "map", "chunk": 2}),
         ("maml", "somebody's", 5, {"strategy": "unroll"}),
@@ -90,6 +91,23 @@ def check_meta_steps():
         close(got, alone[name, count])
         assert collectives(text) == ["all-reduce"], (name, mesh, collectives(text))
         assert collectives_in_loops(text) == []
+
+
+def check_auto_counts_the_users_of_one_device():
+    """Eight users on three devices: three each, of whom one is padding."""
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger = logging.getLogger("jiaa.meta.task_axis")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    options = {"strategy": "auto", "mesh": MESHES["three of them"]}
+    step = step_of(bilevel.BLG(LOOP, 2), **options)
+    prior, tasks, store = world()
+    state = step.init_state(prior, key=KEY)
+    jax.jit(step).trace(state, jnp.arange(8), *replicate((tasks, store), step.mesh))
+    assert len(said) == 1, said
+    assert "vmap, 3 of 3 users at once" in said[0]
 
 
 def check_the_search_itself():
@@ -116,6 +134,7 @@ def check_evaluation():
         "shots": 5,
         "metrics": (("rmse", rmse),),
         "strategy": "vmap",
+        "inner_chunk": 1,
         "keep_scores": True,
     }
     arguments = (prior, jnp.arange(2), KEY, tasks, store, jnp.arange(len(store)))
@@ -129,6 +148,7 @@ def check_evaluation():
 
 if __name__ == "__main__":
     check_the_search_itself()
+    check_auto_counts_the_users_of_one_device()
     check_meta_steps()
     check_evaluation()
     print("all well")

@@ -1,6 +1,7 @@
-"""What an inner loop keeps in memory, as the compiler counts it."""
+"""What an inner loop keeps in memory: as the compiler counts it, and as foreseen."""
 
 import dataclasses
+import types
 
 import flax.linen as nn
 import jax
@@ -9,8 +10,10 @@ import optax
 import pytest
 from meta import tiny
 
-from jiaa.meta import bilevel
+from jiaa.meta import bilevel, memory
 from jiaa.meta.inner import InnerLoop, InnerOptimizer
+from jiaa.models.convolution import Conv
+from jiaa.models.normalization import BatchNorm
 from jiaa.personalize import Finetune
 
 IMAGES, WIDTH = 200, 32
@@ -47,14 +50,20 @@ def bytes_of(function, *args):
     return compiled.memory_analysis().temp_size_in_bytes
 
 
-def direction_bytes(outer, world):
+def direction_of(outer, world):
+    """(gradient of one user, its arguments)."""
     prior, tasks, store = world
     episode = tiny.episode_of(tasks[0], IMAGES)
 
     def gradient(prior, episode, store, key):
         return outer(prior, episode, store, key=key).gradient
 
-    return bytes_of(gradient, prior, episode, store, jax.random.key(0))
+    return gradient, (prior, episode, store, jax.random.key(0))
+
+
+def direction_bytes(outer, world):
+    gradient, arguments = direction_of(outer, world)
+    return bytes_of(gradient, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -138,3 +147,126 @@ def test_dtype_of_the_network_is_what_is_computed_in_and_params_stay_float32(wor
     assert {x.dtype for x in jax.tree.leaves(rough)} == {jnp.dtype("float32")}
     gap = optax.tree.norm(optax.tree.sub(exact.gradient, rough.gradient))
     assert 0 < float(gap) < 0.05 * float(optax.tree.norm(exact.gradient))
+
+
+def peak(function, *shapes):
+    arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    return memory.peak_bytes(jax.jit(function).trace(*arguments).jaxpr)
+
+
+def test_foreseen_are_the_arrays_alive_together_worked_by_hand():
+    kilo = (250,)  # 1000 bytes
+    assert peak(jnp.sin, kilo) == 1000
+    assert peak(lambda x: jnp.sin(jnp.cos(x)), kilo) == 1000  # written in place
+    assert peak(lambda x: jnp.sin(x) * jnp.cos(x), kilo) == 2000
+    assert peak(lambda x: (jnp.sin(x), jnp.cos(x)), kilo) == 2000
+    # A product's 100 x 100 floats while both factors are alive, then one number.
+    column = (100, 1)
+    assert peak(lambda x: jnp.sum(jnp.sin(x) @ jnp.cos(x).T), column) in (
+        40_000 + 800,
+        40_000 + 1200,  # the turned factor apart
+    )
+
+
+def test_foreseen_is_a_loop_s_body_once_beside_its_results():
+    def looped(x):
+        def body(total, _):
+            return total + jnp.sum(jnp.outer(x, x)), x
+
+        return jax.lax.scan(body, 0.0, length=30)
+
+    body, results = 4 * 250**2, 30 * 1000
+    assert body + results <= peak(looped, (250,)) < 1.1 * (body + results)
+
+
+class Small(nn.Module):
+    """Two convolutions with BatchNorm, as backbones have them."""
+
+    @nn.compact
+    def __call__(self, x, *, mask=None, batch_statistics=False, dropout=False):
+        x = x.reshape(-1, 16, 16, 3)
+        for strides in ((1, 1), (2, 2)):
+            x = Conv(16, (3, 3), strides=strides, padding=(1, 1))(x)
+            x = BatchNorm()(x, mask=mask, batch_statistics=batch_statistics)
+            x = nn.relu(x)
+        return nn.Dense(1)(x.mean((1, 2)))[:, 0]
+
+
+@pytest.fixture(scope="module")
+def photographs(world):
+    """`world`'s users on images of 16 x 16 pixels, as rows of floats."""
+    _, tasks, _ = world
+    store = dataclasses.replace(world[2], features=jnp.ones((400, 16 * 16 * 3)))
+    variables = Small().init(jax.random.key(0), store.features[:2])
+    return dict(variables), tasks, store
+
+
+def finetuned(loop, steps):
+    return bilevel.MAML(Finetune(loop, steps))
+
+
+@pytest.mark.parametrize("case", ["blg", "second order", "remat", "convolutions"])
+def test_what_is_foreseen_is_within_twice_of_what_the_compiler_sets_aside(
+    case, world, photographs
+):
+    """Wider networks: the factors in the docstring of `memory`."""
+    outer = {
+        "blg": bilevel.BLG(loop_of(), 5),
+        "second order": finetuned(loop_of(second_order=True), 4),
+        "remat": finetuned(loop_of(second_order=True, remat=True), 4),
+        "convolutions": bilevel.BLG(
+            dataclasses.replace(loop_of(batch_norm="carry"), model=Small()), 2
+        ),
+    }[case]
+    gradient, arguments = direction_of(
+        outer, photographs if case == "convolutions" else world
+    )
+    traced = jax.jit(gradient).trace(*arguments)
+    analysis = traced.lower().compile().memory_analysis()
+    truth = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+    assert 0.5 < memory.peak_bytes(traced.jaxpr) / truth < 2
+
+
+def test_half_of_what_is_free_on_the_device_may_be_used(monkeypatch):
+    def with_stats(**stats):
+        device = types.SimpleNamespace(memory_stats=lambda: stats)
+        monkeypatch.setattr(jax, "local_devices", lambda: [device])
+        return memory.usable_bytes()
+
+    assert with_stats(bytes_limit=1000, bytes_in_use=200) == 400
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    # Every process has to choose the same: whatever is in use, and for hosts alike.
+    memories = [(80 * 10**9, 10**9), (80 * 10**9, 3), (79.9e9, 5)]
+    found = {with_stats(bytes_limit=int(a), bytes_in_use=b) for a, b in memories}
+    assert len(found) == 1
+    assert 34e9 < found.pop() < 40e9
+
+
+def test_a_cpu_s_devices_share_what_the_host_has_free(monkeypatch):
+    total, free = memory.host_bytes()
+    assert 0 < free <= total
+    monkeypatch.setattr(memory, "host_bytes", lambda: (1000, 800))
+    monkeypatch.setattr(jax, "local_device_count", lambda: 4)
+    assert memory.usable_bytes() == 100
+
+
+def test_a_meta_iteration_never_goes_back_to_the_host(world):
+    """Nothing is read or sent but what the caller passes, and no callback waits."""
+    prior, tasks, store = world
+    meta = bilevel.MetaStep(
+        bilevel.BLG(loop_of(), 2),
+        optax.adam(1e-3),
+        bilevel.Sampling(support=8, query=4),
+        strategy="auto",
+    )
+    state = meta.init_state(prior, key=jax.random.key(1))
+    users = jnp.arange(4).reshape(2, 2)
+    traced = jax.jit(bilevel.several(meta)).trace(state, users, tasks, store)
+    assert not traced.jaxpr.effects
+    compiled = traced.lower().compile()
+    text = compiled.as_text()
+    for word in ("callback", "infeed", "outfeed", "send(", "recv("):
+        assert word not in text
+    with jax.transfer_guard("disallow"):
+        state, _ = compiled(state, users, tasks, store)
+    assert int(state.step) == 2
