@@ -173,7 +173,7 @@ def measure(point: Point, *, repeats: int) -> _benchmark.Row:
     run()
     times = _benchmark.interleaved({"jiaa": run}, repeats=repeats)["jiaa"]
     peak = resident("VmHWM")
-    analysis = compiled.memory_analysis()
+    analysis: Any = compiled.memory_analysis()
     size = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
     return {
         **point._asdict(),

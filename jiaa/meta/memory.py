@@ -5,11 +5,12 @@ compilation (20 s for a ResNet18's inner loop on one core, the trace 1.5 s). It 
 the arrays that are alive together if the program runs in the order in which it is
 written: an array lives from the operation that makes it to the last one that reads it,
 an operation may write over what it reads last, and a loop's body takes its own peak
-beside the loop's results. What the compiler fuses or makes twice is not seen. Against
-`memory_analysis()` (temporaries and results) on a CPU the estimate was 0.5 to 2.2 times
-the truth: 1.1 to 1.4 for ResNet18 and SqueezeNet of 32 to 128 pixels, 1.5 and 1.1 for
-heads on features, 2.2 for AlexNet, whose optimizer is most of it, 0.5 for a network of
-which the head alone adapts.
+beside the loop's results. What the compiler fuses or makes twice is not seen.
+
+Against `memory_analysis()` (temporaries and results, on a CPU) the estimate was 0.5 to
+2.5 times the truth: 1.1 to 2.1 for ResNet18 of 32 to 128 pixels, 1.4 for SqueezeNet,
+1.1 and 1.5 for heads on features, 2.5 for AlexNet, whose optimizer is most of it, 0.6
+for a network of which the head alone adapts.
 """
 
 import math
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
 
 # A share of what is free: the estimate is good to a factor of about two.
@@ -25,12 +27,14 @@ SHARE = 0.5
 LOOPS = ("scan", "while")
 
 
-def peak_bytes(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> int:
+def peak_bytes(program: core.Jaxpr | core.ClosedJaxpr) -> int:
     """Bytes of temporaries and results that are alive at once, at most.
 
     Arguments and constants are not counted: they are there before and after.
+
+        memory.peak_bytes(jax.jit(function).trace(*arguments).jaxpr)
     """
-    jaxpr = jaxpr.jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else jaxpr
+    jaxpr = program.jaxpr if isinstance(program, core.ClosedJaxpr) else program
     dying = _last_uses(jaxpr)
     sizes: dict[Any, int] = {}
     alive = peak = 0
@@ -38,7 +42,7 @@ def peak_bytes(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> int:
         made = {v: _size(v) for v in equation.outvars}
         sizes |= made
         new = sum(made.values())
-        inside = [peak_bytes(body) for body in core.jaxprs_in_params(equation.params)]
+        inside = [peak_bytes(body) for body in _bodies(equation)]
         if equation.primitive.name in LOOPS:
             needed = new + max(inside)
         elif inside:
@@ -48,6 +52,13 @@ def peak_bytes(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> int:
         peak = max(peak, alive + needed)
         alive += new - sum(sizes.pop(v, 0) for v in dead)
     return peak
+
+
+def _bodies(equation: core.JaxprEqn) -> list[Any]:
+    """The programs that an operation runs: a loop's body, a condition's branches."""
+    kinds = (core.Jaxpr, core.ClosedJaxpr)
+    leaves = jax.tree.leaves(list(equation.params.values()))
+    return [leaf for leaf in leaves if isinstance(leaf, kinds)]
 
 
 def _last_uses(jaxpr: core.Jaxpr) -> list[list[Any]]:
@@ -68,7 +79,7 @@ def _replaced(dead: Any, made: dict[Any, int]) -> bool:
 
 def _size(variable: Any) -> int:
     aval = variable.aval
-    if jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended):
+    if jnp.issubdtype(aval.dtype, jax.dtypes.extended):
         return 8 * math.prod(aval.shape)  # a random key: two words
     return math.prod(aval.shape) * aval.dtype.itemsize
 

@@ -48,8 +48,8 @@ class Rule(NamedTuple):
 # cost of starting many small ones; as soon as a user's arrays outgrow the core's own
 # cache, that is less than what it costs to leave it.
 RULES = (
-    Rule("vmap", "Users, rows H1 H2 E1", backend="cpu", largest_user=150_000),
-    Rule("map", "Users, rows H3 to H5, E2 E3, N1 N2; DESIGN, Speed", backend="cpu"),
+    Rule("vmap", "Users, rows H1 H2", backend="cpu", largest_user=150_000),
+    Rule("map", "Users, rows H3 H4 H5 N1 N2", backend="cpu"),
     Rule("vmap", "none yet: an accelerator is taken to want large operations"),
 )
 

@@ -1,15 +1,19 @@
 """Every shipped experiment: its record, its fields, and one step of all it does."""
 
 import json
+import logging
 import re
 import shutil
 
 import experiments
+import jax
+import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
 from configs import common
-from jiaa.cli import build, run
+from jiaa.cli import build, learners, run
+from jiaa.types import ImageStore, UserTasks
 
 NAMES = experiments.names()
 ALL = [(name, variant) for name in NAMES for variant in experiments.variants(name)]
@@ -58,6 +62,29 @@ def test_a_config_has_the_documented_fields_and_survives_json(name, variant):
     assert (config.method, dataset.startswith(config.dataset)) == (method, True)
     with pytest.raises(AttributeError):
         config.stepz = 1
+
+
+def test_users_of_a_whole_network_are_mapped_one_by_one_on_a_cpu(caplog):
+    """At its real size, traced only: 80 + 20 ratings on images of 256 pixels."""
+    config = experiments.load("blg_piaa/flickr_aes_resnet18")
+    assert (config.meta.strategy, config.evaluate.strategy) == ("auto", "auto")
+    network = build.model(config)
+    view = build.image_view(config)
+    loop = learners.inner_loop(config, network, method="__call__", view=view)
+    step = learners.meta_step(config, loop, users=4, width=1)
+    prior = build.variable_shapes(network)
+    rated = (4, 171)
+
+    def iterate(prior, key):
+        zeros = jnp.zeros(rated, int)
+        tasks = UserTasks(jnp.arange(4), zeros, zeros.astype(float), zeros == 0)
+        store = ImageStore(images=jnp.zeros((200, 256, 256, 3), jnp.uint8))
+        return step(step.init_state(prior, key=key), jnp.arange(4), tasks, store)
+
+    with caplog.at_level(logging.INFO, "jiaa.meta.task_axis"):
+        jax.eval_shape(iterate, prior, jax.random.key(0))
+    (record,) = caplog.records
+    assert "user axis on cpu: map, 1 of 4 users at once" in record.getMessage()
 
 
 @pytest.mark.parametrize(
