@@ -6,7 +6,7 @@ from jiaa.meta import task_axis
 from scripts import bench_scaling
 from scripts.bench_scaling import BASE, Point
 
-SMALL = Point("small", users=3, steps=1, size=16, width=0, rated=8)
+SMALL = Point("small", users=3, steps=2, size=16, width=0, rated=8)
 
 
 def test_an_axis_changes_one_number_of_the_base():
@@ -31,7 +31,7 @@ def test_rules_name_rows_that_the_bench_prints():
 
 @pytest.fixture(scope="module")
 def rows():
-    changes = [{}, {"steps": 10}, {"users": 24}, {"users": 24, "strategy": "vmap"}]
+    changes = [{}, {"steps": 10, "users": 24}, {"users": 24, "strategy": "vmap"}]
     few = SMALL._replace(strategy="map")
     return [
         bench_scaling.measure(few._replace(**change), repeats=1) for change in changes
@@ -46,7 +46,7 @@ def test_a_row_tells_time_memory_and_what_auto_would_take(rows):
 
 
 def test_memory_grows_neither_with_steps_nor_with_users_but_by_vmap(rows):
-    base, steps, users, together = (row["compiled_mb"] for row in rows)
-    assert steps == pytest.approx(base, rel=0.02)
-    assert users == pytest.approx(base, rel=0.1)
-    assert together > 8 * base
+    base, more, together = (row["compiled_mb"] for row in rows)
+    # A user's ratings and the steps' losses are gathered: a few numbers each.
+    assert more - base < 1e-6 * (21 * 200 + 8 * 100)
+    assert together - base > 21 * 0.5 * base
