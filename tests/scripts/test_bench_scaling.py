@@ -32,7 +32,7 @@ def test_rules_name_rows_that_the_bench_prints():
 @pytest.fixture(scope="module")
 def rows():
     changes = [{}, {"steps": 10, "users": 24}, {"users": 24, "strategy": "vmap"}]
-    few = SMALL._replace(strategy="map")
+    few = SMALL._replace(strategy="map")  # what "auto" would not take
     return [
         bench_scaling.measure(few._replace(**change), repeats=1) for change in changes
     ]
