@@ -3,6 +3,7 @@
 Import before jax and torch: `use_threads` decides how many cores each of them finds.
 """
 
+import importlib.metadata
 import json
 import os
 import statistics
@@ -90,14 +91,21 @@ def report(rows: Sequence[Row]) -> None:
 
 def conditions(*, threads: int, device: str) -> str:
     """One line: what the numbers below it were measured on, and how busy it was."""
-    import jax
-    import torch
-
     load = os.getloadavg()[0]
+    versions = {name: _version(name) for name in ("jax", "torch")}
+    found = [f"{name} {version}" for name, version in versions.items() if version]
     return (
         f"{device}, {threads} thread(s) a side, {os.cpu_count()} cores, load average "
-        f"{load:.1f} at the start; jax {jax.__version__}, torch {torch.__version__}"
+        f"{load:.1f} at the start; {', '.join(found)}"
     )
+
+
+def _version(package: str) -> str | None:
+    """Of an installed package; PyTorch need not be one where nothing is compared."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _shown(value: Any) -> str:

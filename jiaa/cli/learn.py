@@ -39,7 +39,7 @@ from jiaa.train.ridge import fit_ridge
 from jiaa.train.state import create_train_state
 from jiaa.train.steps import CrowdScores, train_step
 from jiaa.train.workdir import Workdir
-from jiaa.types import TrainState
+from jiaa.types import ImageStore, TrainState, UserTasks
 
 # What a resumed run may change: where files are, and what is done before or after.
 MAY_DIFFER = (
@@ -141,11 +141,7 @@ def _regress(
 ) -> Learned:
     """`learned` after `config.generic.steps` gradient steps."""
     section, ids = config.generic, dataset.generic_ids()
-    if section.batch_size > len(ids):
-        raise ConfigError(
-            f"config.generic.batch_size={section.batch_size} exceeds the {len(ids)} "
-            f"photographs that training users rated; set it to {len(ids)} or less"
-        )
+    _check_batch(section.batch_size, len(ids))
     optimizer = learners.optimizer(config, "generic")
     crowd = CrowdScores(ids, dataset.mean_scores[ids], _weights(section, dataset))
     step = functools.partial(
@@ -171,6 +167,14 @@ def _regress(
         progress=progress,
     )
     return _with(learned, state)
+
+
+def _check_batch(size: int, images: int) -> None:
+    if size > images:
+        raise ConfigError(
+            f"config.generic.batch_size={size} exceeds the {images} photographs that "
+            f"training users rated; set it to {images} or less"
+        )
 
 
 def _fit(
@@ -239,14 +243,7 @@ def meta_learn(
     progress: bool,
 ) -> Learned:
     """BLG-PIAA (or another outer update) over the training users."""
-    section = config.meta
-    tasks = dataset.split("train")
-    sequential = section.mode == "sequential"
-    mesh = (
-        devices.for_one()
-        if sequential
-        else devices.for_users(section.users_per_step, "users a meta-iteration")
-    )
+    tasks, mesh = dataset.split("train"), _users_mesh(config.meta)
     problem = _problem(config, network, dataset, start, progress, mesh)
     loop = learners.inner_loop(
         config, network, method=problem.method, view=problem.view
@@ -255,36 +252,52 @@ def meta_learn(
     prior = learners.learnable(config, loop, problem.prior, width=width)
     step = learners.meta_step(config, loop, users=len(tasks), width=width, mesh=mesh)
     key = jax.random.key(config.seed)
-    state = replicate(step.init_state(prior, key=key), mesh)
-    compiled = jax.jit(bilevel.several(step), donate_argnums=0)
-    users = replicate(jax.tree.map(jnp.asarray, tasks), mesh)
-    dispatch = section.iterations_per_dispatch
-    feed = batches.of_users(
-        config, problem.store, tasks, sampling=step.sampling, mesh=mesh, key=key
-    )
-
-    def iterate(state, batch):
-        rows, store = batch, problem.store
-        if not batches.is_resident(store):
-            rows, store = batch["users"], batch["store"]
-        rows = processes.whole_batch(rows, mesh)
-        rows = jnp.asarray(rows).reshape(dispatch, section.users_per_step)
-        return compiled(state, rows, users, store)
-
     state = _fit(
         config,
         "meta",
-        state,
-        iterate,
-        feed,
+        replicate(step.init_state(prior, key=key), mesh),
+        _iterations(config.meta, step, tasks, problem.store, mesh=mesh),
+        batches.of_users(
+            config, problem.store, tasks, sampling=step.sampling, mesh=mesh, key=key
+        ),
         workdir,
-        steps_per_call=dispatch,
+        steps_per_call=config.meta.iterations_per_dispatch,
         name=f"meta-train {config.method}",
         progress=progress,
     )
-    if isinstance(step, SequentialStep) and section.keep == "last_user":
+    if isinstance(step, SequentialStep) and config.meta.keep == "last_user":
         state = state.replace(**step.last_user(state))
     return _with(start, state)
+
+
+def _users_mesh(section: Config) -> Mesh | None:
+    """The devices that users meta-train on."""
+    if section.mode == "sequential":
+        return devices.for_one()
+    return devices.for_users(section.users_per_step, "users a meta-iteration")
+
+
+def _iterations(
+    section: Config,
+    step: bilevel.MetaStep | SequentialStep,
+    tasks: UserTasks,
+    store: ImageStore,
+    *,
+    mesh: Mesh | None,
+) -> Callable[..., Any]:
+    """(state, a batch of `batches.of_users`) -> (state, metrics), for one dispatch."""
+    run = jax.jit(bilevel.several(step), donate_argnums=0)
+    users = replicate(jax.tree.map(jnp.asarray, tasks), mesh)
+    shape = section.iterations_per_dispatch, section.users_per_step
+
+    def iterate(state, batch):
+        rows, images = batch, store
+        if not batches.is_resident(store):
+            rows, images = batch["users"], batch["store"]
+        rows = jnp.asarray(processes.whole_batch(rows, mesh)).reshape(shape)
+        return run(state, rows, users, images)
+
+    return iterate
 
 
 def check_users(config: Config, dataset: Dataset) -> None:

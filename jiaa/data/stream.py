@@ -92,7 +92,6 @@ def image_batches(
     batch_size: int,
     seed: int,
     epochs: int | None = None,
-    drop_remainder: bool = True,
     threads: int = 8,
     workers: int = 0,
     sharding: jax.Device | jax.sharding.Sharding | None = None,
@@ -105,48 +104,40 @@ def image_batches(
       batch_size: counts over all processes, each of which reads its own share.
       seed: of the order, which is that of `index_batches`.
       epochs: None never ends.
-      drop_remainder: whether an epoch's last, short batch is left out.
-      threads: that read at the same time, in this process or in each worker.
-      workers: processes that decode `Photographs`; 0 for threads alone. A script that
-        asks for some guards its entry with `if __name__ == "__main__"`.
-      sharding: where to put batches while the steps before them run; None leaves them
-        on the host.
+      threads: of `ReadAhead`, as the following.
+      workers: only for `Photographs`.
+      sharding: where to put the batches.
 
     Returns:
       Batches {"index": int32 [image], "images": uint8 [image height width 3]}, where an
-      index counts in `image_ids`. Their position is saved as that of `index_batches`
-      is, so that a run may go on with the other, or with other numbers of threads and
-      workers.
+      index counts in `image_ids`; an epoch's last, short batch is left out.
 
     Raises:
-      ValueError: as `index_batches`; or workers for an array, which each of them would
-        get a copy of.
+      ValueError: as `index_batches`; or workers for an array.
       ImageError: on reaching a file that cannot be read.
     """
+    _check_workers(workers, images)
+    ids = np.arange(len(images)) if image_ids is None else np.asarray(image_ids)
+    options: dict[str, Any] = {"batch_size": batch_size, "drop_remainder": True}
+    examples = loader.shares(len(ids), seed=seed, **options).map(_Read(images, ids))
+    batches = loader.batched_shares(examples, **options).repeat(epochs)
+    return ReadAhead(batches, threads=threads, workers=workers, sharding=sharding)
+
+
+def _check_workers(workers: int, images: Any) -> None:
     if workers and not isinstance(images, Photographs):
         raise ValueError(
             f"workers={workers} for images in a {type(images).__name__}, which would "
             "be copied into each; expected 0: threads read an array fast enough"
         )
-    ids = np.arange(len(images)) if image_ids is None else np.asarray(image_ids)
-    batches = loader.batched_shares(
-        loader.shares(
-            len(ids), batch_size=batch_size, seed=seed, drop_remainder=drop_remainder
-        ).map(_Read(images, ids)),
-        batch_size=batch_size,
-        drop_remainder=drop_remainder,
-    )
-    return ReadAhead(
-        batches.repeat(epochs), threads=threads, workers=workers, sharding=sharding
-    )
 
 
 class ReadAhead(grain.DatasetIterator):
     """Goes through `batches` from any position, reading ahead.
 
-    Its state is the next batch's number, as of grain's own iterators without worker
-    processes; with them, grain's would be a state for each, useless for another number
-    of workers.
+    Its state is the next batch's number, as that of `loader.index_batches`: a run may
+    go on with the other, or with other numbers of threads and workers. (With worker
+    processes, grain's own would be a state for each of them.)
     """
 
     def __init__(
@@ -157,7 +148,16 @@ class ReadAhead(grain.DatasetIterator):
         workers: int,
         sharding: jax.Device | jax.sharding.Sharding | None,
     ):
-        """Starts neither threads nor processes; the first batch does."""
+        """Starts neither threads nor processes; the first batch does.
+
+        Args:
+          batches: of the whole run; an element is read when it is indexed.
+          threads: that read at the same time, in this process or in each worker.
+          workers: processes that read; 0 for threads alone. A script that asks for some
+            guards its entry with `if __name__ == "__main__"`.
+          sharding: where to put batches while the steps before them run; None leaves
+            them on the host.
+        """
         super().__init__()
         self._batches, self._threads, self._workers = batches, threads, workers
         self._sharding = sharding

@@ -44,8 +44,8 @@ def gathered_batches(
       users_per_step: k, of one meta-iteration.
       steps_per_batch: meta-iterations that a dispatch does.
       seed: of the order of users.
-      threads: batches that are gathered at the same time.
-      sharding: where to put batches while the steps before them run.
+      threads: of `ReadAhead`: batches that are gathered at the same time.
+      sharding: where to put the batches.
       key: that of the training state.
 
     Returns:
@@ -53,34 +53,33 @@ def gathered_batches(
       and as many rows in every batch, for one compiled program.
 
     Raises:
-      ValueError: as `index_batches`; or several processes, which would each have to
-        gather what the others drew.
+      ValueError: as `index_batches`; or several processes.
     """
+    _check_alone()
+    size = users_per_step * steps_per_batch
+    pad_to = min(size * _longest(sampling, tasks, key=key), len(store))
+    gather = _Gather(tasks, store, sampling, key, users_per_step, pad_to)
+    options: dict[str, Any] = {"batch_size": size, "drop_remainder": True}
+    users = loader.shares(len(tasks), seed=seed, **options)
+    ahead = loader.batched_shares(users, **options).repeat(None).map_with_index(gather)
+    return ReadAhead(ahead, threads=threads, workers=0, sharding=sharding)
+
+
+def _check_alone() -> None:
+    """Each of several processes would have to gather what the others drew."""
     if jax.process_count() > 1:
         raise ValueError(
             f"images gathered for each meta-iteration by {jax.process_count()} "
             "processes; expected one process, or a store that fits on each device. "
             "Lower the images' size, freeze the trunk, or start one process"
         )
-    size = users_per_step * steps_per_batch
-    shape = jax.eval_shape(sampling, _one(tasks), key=key)
-    longest = shape.support.mask.shape[0] + shape.query.mask.shape[0]
-    gather = _Gather(
-        tasks,
-        store,
-        sampling,
-        key=key,
-        users_per_step=users_per_step,
-        pad_to=min(size * longest, len(store)),
-    )
-    users = loader.shares(len(tasks), batch_size=size, seed=seed, drop_remainder=True)
-    batches = loader.batched_shares(users, batch_size=size, drop_remainder=True)
-    return ReadAhead(
-        batches.repeat(None).map_with_index(gather),
-        threads=threads,
-        workers=0,
-        sharding=sharding,
-    )
+
+
+def _longest(sampling: Sampling, tasks: UserTasks, *, key: Key[Array, ""]) -> int:
+    """Places for ratings in an episode, of both sides."""
+    one = jax.tree.map(lambda leaf: np.asarray(leaf)[0], tasks)
+    episode = jax.eval_shape(sampling, one, key=key)
+    return episode.support.mask.shape[0] + episode.query.mask.shape[0]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,10 +116,6 @@ class _Gather:
             "users": users,
             "store": ImageStore(images=gathered.images, image_ids=kept),
         }
-
-
-def _one(tasks: UserTasks) -> UserTasks:
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], tasks)
 
 
 @functools.partial(jax.jit, static_argnames="sampling")
