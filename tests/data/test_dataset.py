@@ -121,4 +121,5 @@ def test_a_dataset_and_its_values_are_shown_in_a_line():
     dataset = build()
     assert repr(dataset) == "Dataset('tiny', 4 images; test 1 users, train 2 users)"
     assert "scores=float32[2, 2]" in repr(dataset.split("train"))
-    assert repr(STORE) == "ImageStore(images=uint8[4, 2, 2, 3], features=None)"
+    shown = "ImageStore(images=uint8[4, 2, 2, 3], features=None, image_ids=None)"
+    assert repr(STORE) == shown
