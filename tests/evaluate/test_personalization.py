@@ -194,9 +194,10 @@ def test_eight_fake_devices_give_the_numbers_of_one(world, whole, tmp_path):
     script = tmp_path / "devices.py"
     script.write_text(DEVICES)
     out = tmp_path / "eight.npz"
+    eight = "--xla_force_host_platform_device_count=8"
     environment = {
         **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {eight}",
         "JAX_PLATFORMS": "cpu",
     }
     subprocess.run(
