@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from unittest import mock
 
 import experiments
@@ -19,8 +20,8 @@ from jiaa.cli import devices, run
 from jiaa.cli.options import ConfigError
 from jiaa.models.variables import load_variables
 
-SCRIPTS = experiments.ROOT / "scripts"
-LAUNCH = [sys.executable, SCRIPTS / "launch_local"]
+LAUNCH = [sys.executable, experiments.ROOT / "scripts" / "launch_local"]
+BOTH = Path(__file__).with_name("train_and_evaluate.py")
 EIGHT = "--xla_force_host_platform_device_count=8"
 
 
@@ -71,9 +72,9 @@ def execute(*command, **changes):
     return done.stdout
 
 
-def script(name, config_file, workdir, *flags):
+def both_commands(config_file, workdir, *flags):
     paths = (f"--config={config_file}", f"--workdir={workdir}")
-    return (sys.executable, SCRIPTS / name, *paths, *flags)
+    return (sys.executable, BOTH, *paths, *flags)
 
 
 def assert_same_numbers(workdir, expected):
@@ -97,13 +98,10 @@ def test_eight_devices_give_the_numbers_of_one(on_one_device, config_file, tmp_p
     flags = f"{os.environ.get('XLA_FLAGS', '')} {EIGHT}"
     # Images read ahead of the steps: a resident store is in two processes' test.
     stream = "--config.data.images=stream"
-    said = [
-        execute(*script(name, config_file, workdir, stream), XLA_FLAGS=flags)
-        for name in ("train.py", "evaluate.py")
-    ]
+    said = execute(*both_commands(config_file, workdir, stream), XLA_FLAGS=flags)
     assert_same_numbers(workdir, on_one_device)
-    assert "4 users a meta-iteration: on 4 of 8 devices" in said[0]
-    assert "2 test users: on 2 of 8 devices" in said[1]
+    assert "4 users a meta-iteration: on 4 of 8 devices" in said
+    assert "2 test users: on 2 of 8 devices" in said
     record = json.loads((workdir / "config.json").read_text())
     assert record["device"]["count"] == 8
 
@@ -112,13 +110,11 @@ def test_eight_devices_give_the_numbers_of_one(on_one_device, config_file, tmp_p
 def test_two_processes_give_the_numbers_of_one(on_one_device, config_file, tmp_path):
     workdir = tmp_path / "run"
     launch = (*LAUNCH, "--processes", "2", "--")
-    said = [
-        execute(*launch, *script(name, config_file, workdir))
-        for name in ("train.py", "evaluate.py")
-    ]
+    said = execute(*launch, *both_commands(config_file, workdir))
     assert_same_numbers(workdir, on_one_device)
-    assert f"[0] {workdir / 'prior.safetensors'}\n" in said[0]
-    assert f"[1] {workdir}" not in said[0], "the first process speaks for all"
+    results = f"{workdir / 'prior.safetensors'} and {workdir / 'summary.json'}"
+    assert f"[0] {results}\n" in said
+    assert f"[1] {workdir}" not in said, "the first process speaks for all"
     record = json.loads((workdir / "config.json").read_text())
     assert record["device"]["processes"] == 2
 

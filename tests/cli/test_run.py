@@ -303,12 +303,13 @@ def test_the_released_program_keeps_the_last_users_network(small, tmp_path):
             "meta.mode": "sequential",
             "meta.keep": keep,
             "inner.batch_norm": "carry",
+            "generic.steps": 0,
         }
         config = small(IMAGES, **changes)
         file = train(config, tmp_path / keep)
         priors[keep] = load_variables(file)["params"]["head"]["score"]["kernel"]
-        summary = run.evaluate(config, tmp_path / keep, progress=False)
-        assert json.loads(summary.read_text())["results"]
+    summary = run.evaluate(config, tmp_path / keep, progress=False)
+    assert json.loads(summary.read_text())["results"]
     assert np.all(np.isfinite(priors["prior"]))
     assert np.max(np.abs(priors["prior"] - priors["last_user"])) > 1e-6
 
