@@ -15,7 +15,11 @@ Row = dict[str, Any]
 
 
 def use_threads(count: int | None) -> int:
-    """Confines this process to `count` of its cores (None: all) before any import."""
+    """Confines this process to `count` of its cores (None: all) before any import.
+
+    JAX sees as many CPU devices, to spread users over; one of them alone computes with
+    all cores as well.
+    """
     cores = sorted(os.sched_getaffinity(0))
     if count is not None and not 1 <= count <= len(cores):
         raise ValueError(
@@ -25,9 +29,13 @@ def use_threads(count: int | None) -> int:
     cores = cores[:count]
     os.sched_setaffinity(0, cores)
     os.environ["OMP_NUM_THREADS"] = os.environ["NPROC"] = str(len(cores))
+    os.environ["JAX_NUM_CPU_DEVICES"] = str(len(cores))
     if len(cores) == 1:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    from jiaa.models.convolution_mixed import prefer_eigen
+
+    prefer_eigen()
     return len(cores)
 
 

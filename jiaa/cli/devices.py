@@ -17,6 +17,7 @@ import jax
 from jax.sharding import Mesh
 
 from jiaa.cli.options import ConfigError
+from jiaa.models.convolution_mixed import prefer_eigen
 from jiaa.train import mesh as train_mesh
 from jiaa.train.loop import SIGTERM_EXIT_CODE
 
@@ -33,9 +34,12 @@ logger = logging.getLogger(__name__)
 def connect() -> None:
     """Joins the processes that the environment names; before any computation.
 
+    On a CPU, convolutions are left to Eigen (docs/speed.md, "Layer by layer").
+
     Raises:
       ValueError: the environment says half of it.
     """
+    prefer_eigen()
     told = {name: os.environ.get(name) for name in (ADDRESS, COUNT, INDEX)}
     automatic = os.environ.get(AUTO, "")
     if automatic not in ("", "auto"):

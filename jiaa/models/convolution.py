@@ -1,11 +1,13 @@
 """The convolution that all backbones use, and the choice of its implementation.
 
-`"library"` is XLA's own operator. It is the faster one forwards on large maps, but on a
-CPU its gradients are very slow inside `scan` and `map`, and a kernel that carries a
-user axis turns it into a grouped convolution. `"patches"` gathers the windows by slices
-and multiplies them with the kernel as a matrix: it costs the same inside a loop, and
-per-user kernels become a batched matrix product. Both are linear in image and kernel,
-so they can be differentiated any number of times, mapped over and jitted.
+`"mixed"` chooses for the output and for each gradient apart, by backend, by shape and
+by whether the kernel carries a user axis (`convolution_mixed.CHOICES`); forward mode
+needs one of the other two. `"library"` is XLA's own operator: on a CPU its gradients
+are very slow inside `scan` and `map`, and a kernel that carries a user axis turns it
+into a grouped convolution. `"patches"` gathers the windows by slices and multiplies
+them with the kernel as a matrix: it costs the same inside a loop, and per-user kernels
+become a batched matrix product. All can be mapped over, jitted and differentiated any
+number of times in reverse.
 """
 
 import dataclasses
@@ -19,6 +21,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jiaa.models import convolution_mixed
+
 Pair = tuple[int, int]
 Padding = Pair | tuple[Pair, Pair]
 
@@ -31,28 +35,24 @@ class Rule:
 
     implementation: str
     backend: str | None = None
-    largest_kernel: int | None = None
+    plain: bool | None = None
 
-    def applies(self, backend: str, kernel_shape: tuple[int, ...]) -> bool:
-        """Whether this rule covers a kernel of that HWIO shape on that backend."""
-        return self.backend in (None, backend) and (
-            self.largest_kernel is None or max(kernel_shape[:2]) <= self.largest_kernel
-        )
+    def applies(self, backend: str, plain: bool) -> bool:
+        """Whether this rule covers such a layer; `plain`: one group, no dilation."""
+        return self.backend in (None, backend) and self.plain in (None, plain)
 
 
-# The first rule that applies decides. A 1x1 kernel is one matrix product everywhere.
-# On a CPU nothing can tell here that a gradient inside a loop will follow, where the
-# library's takes 40 times as long, so forward passes outside loops ask for it by name.
+# The first rule that applies decides. No backbone has groups or dilation.
 RULES = (
-    Rule("patches", largest_kernel=1),
+    Rule("mixed", plain=True),
     Rule("patches", backend="cpu"),
     Rule("library"),
 )
 
 
-def choose_implementation(backend: str, kernel_shape: tuple[int, ...]) -> str:
-    """Name of the implementation that `RULES` give for a kernel of that HWIO shape."""
-    return next(r.implementation for r in RULES if r.applies(backend, kernel_shape))
+def choose_implementation(backend: str, *, plain: bool = True) -> str:
+    """Name of the implementation that `RULES` give; `plain`: one group, no dilation."""
+    return next(r.implementation for r in RULES if r.applies(backend, plain))
 
 
 def output_size(size: int, window: int, stride: int, padding: Pair) -> int:
@@ -124,7 +124,17 @@ def _matmul(x, matrix):
     )
 
 
+def _mixed(x, kernel, *, strides, padding, dilation, groups):
+    if groups != 1 or dilation != (1, 1):
+        raise ValueError(
+            f"the mixed convolution takes one group without dilation; got groups "
+            f"{groups}, dilation {dilation}: use 'patches' or 'library'"
+        )
+    return convolution_mixed.convolve(x, kernel, strides=strides, padding=padding)
+
+
 IMPLEMENTATIONS: dict[str, Callable[..., Array]] = {
+    "mixed": _mixed,
     "library": _library,
     "patches": _patches,
 }
@@ -147,8 +157,9 @@ def convolve(
     when the call is traced), which overrides `RULES`. Raises ValueError for an unknown
     implementation, channels that do not fit, and maps smaller than the kernel.
     """
+    plain = groups == 1 and tuple(dilation) == (1, 1)
     name = implementation or os.environ.get(ENVIRONMENT_VARIABLE)
-    name = name or choose_implementation(jax.default_backend(), kernel.shape)
+    name = name or choose_implementation(jax.default_backend(), plain=plain)
     if name not in IMPLEMENTATIONS:
         raise ValueError(
             f"unknown convolution {name!r}; expected one of {sorted(IMPLEMENTATIONS)} "

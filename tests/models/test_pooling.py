@@ -41,6 +41,33 @@ def test_max_pool_and_its_gradient_agree_with_torch(
     np.testing.assert_allclose(gradient, from_torch(theirs.grad), atol=1e-6)
 
 
+def test_the_first_of_equal_maxima_gets_the_gradient_as_in_torch(torch, rng):
+    x = rng.integers(0, 3, (2, 8, 7, 3)).astype(np.float32)
+    theirs = to_torch(torch, x)
+    pooled = torch.nn.functional.max_pool2d(theirs, 3, 2, 1)
+    weights = rng.normal(size=from_torch(pooled).shape).astype(np.float32)
+    (pooled * torch.from_numpy(weights.transpose(0, 3, 1, 2).copy())).sum().backward()
+    gradient = jax.grad(
+        lambda x: jnp.sum(weights * max_pool(x, 3, stride=2, padding=1))
+    )(jnp.asarray(x))
+    np.testing.assert_allclose(gradient, from_torch(theirs.grad), atol=1e-6)
+
+
+def test_max_pool_can_be_differentiated_twice(next_key):
+    # Windows that do not meet: the slope of a sum of sines is cos(x) at each window's
+    # maximum and 0 elsewhere.
+    x = jax.random.normal(next_key(), (2, 8, 6, 3))
+
+    def slope(x):
+        return jax.grad(lambda x: jnp.sum(jnp.sin(max_pool(x, 2, stride=2))))(x)
+
+    found = jax.jit(jax.grad(lambda x: jnp.sum(jnp.cos(slope(x)))))(x)
+    windows = x.reshape(2, 4, 2, 3, 2, 3)
+    is_maximum = (windows == windows.max((2, 4), keepdims=True)).reshape(x.shape)
+    expected = jnp.where(is_maximum, jnp.sin(jnp.cos(x)) * jnp.sin(x), 0.0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_the_last_window_never_starts_in_the_padding(torch):
     # Two pixels, windows of one at stride two with ceil: a second window starts at 2.
     x = np.arange(2.0, dtype=np.float32).reshape(1, 2, 1, 1)

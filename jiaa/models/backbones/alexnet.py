@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 from jiaa.models.backbones.common import Outputs, check_size, outputs
 from jiaa.models.convolution import Conv
 from jiaa.models.pooling import adaptive_average_pool, max_pool
+from jiaa.models.products import dense_product
 
 # features, kernel, stride, padding, max-pooled afterwards
 LAYERS = (
@@ -59,6 +60,9 @@ class AlexNet(nn.Module):
         x = jnp.reshape(x, (x.shape[0], -1))
         for i in (1, 2):
             x = nn.Dropout(0.5)(x, deterministic=not dropout)
-            x = nn.relu(nn.Dense(4096, dtype=self.dtype, name=f"dense{i}")(x))
+            dense = nn.Dense(
+                4096, dtype=self.dtype, dot_general=dense_product, name=f"dense{i}"
+            )
+            x = nn.relu(dense(x))
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)
         return outputs(logits, x, stages)

@@ -1,0 +1,360 @@
+"""Evaluating every user, many splits each, jiaa's one call beside PyTorch.
+
+    python scripts/bench_evaluate.py --case frozen --threads 4
+    python scripts/bench_evaluate.py --case whole --users 4 --repeats 2
+    python scripts/bench_evaluate.py --case whole_224 --device gpu
+
+Each user's ratings are split `repeats` times into 10 or 100 ratings to learn from and
+the rest; the head ("frozen": on features of a trunk, computed once) or the whole
+network takes 20 Adam steps; Spearman's coefficient of the rest is what counts. jiaa is
+`evaluate.personalization` as users call it. PyTorch is `_torch_reference`: "sequential"
+takes one user and split after another, as the released program does; "vmap" takes all
+users of a split at once. Their coefficients are compared before anything is timed.
+"images" (for frozen trunks, if asked for) runs the trunk in every step, as the released
+program does, on decoded images: one user and split, by its time an adaptation
+("each_s"), without a comparison of coefficients.
+"""
+
+import argparse
+import os
+from typing import Any, NamedTuple
+
+from scripts import _benchmark
+
+
+class Case(NamedTuple):
+    """One row's work; `size` 0: features of a frozen trunk; `hidden` 0: linear head."""
+
+    size: int
+    width: int
+    users: int
+    splits: int
+    hidden: int = 512
+    steps: int = 20
+    backbone: str = "resnet18"
+
+
+CASES = {
+    "frozen": Case(size=0, width=64, users=37, splits=50),
+    "frozen_linear": Case(size=0, width=64, users=37, splits=50, hidden=0),
+    "whole": Case(size=64, width=8, users=37, splits=50),
+    "whole_224": Case(size=224, width=64, users=37, splits=50),
+}
+RATINGS = 138  # of every user, the mean of FLICKR-AES' test users
+SHOTS = (10, 100)
+RATE = 1e-4
+EPS = 1e-3  # as in bench_meta.py
+TOLERANCE = 2e-3  # of the mean absolute difference of coefficients
+
+
+class Problem(NamedTuple):
+    """A case's ratings, and the networks of both sides."""
+
+    case: Case
+    content: Any
+    scores: Any
+    reference: Any
+    model: Any
+    variables: Any
+
+
+def make_problem(case: Case, device: str) -> Problem:
+    """Random images or features; scores that depend on them; PyTorch's weights."""
+    import numpy as np
+    import torch
+
+    from jiaa.models.generic import create_model
+    from jiaa.models.pretrained import SPECS
+    from scripts import _torch_networks, _torch_reference
+
+    rng = np.random.default_rng(0)
+    count = case.users * RATINGS
+    torch.manual_seed(0)
+    reference = _torch_networks.Aesthetic(
+        case.backbone, hidden=case.hidden, width=case.width
+    )
+    options = {"num_classes": 1, "width": case.width}
+    model = create_model(
+        backbone=case.backbone,
+        head="pooled",
+        backbone_options=options,
+        head_options={"hidden": (case.hidden,) if case.hidden else ()},
+    )
+    if case.size:
+        shape = (count, case.size, case.size, 3)
+        content = rng.integers(0, 256, shape, np.uint8)
+        taste = content[..., 0].mean((1, 2))
+        inputs = _torch_reference.inputs_of(content[:64], "cpu")
+        spec = SPECS[case.backbone]
+        _torch_reference.settle(reference, _torch_reference.normalised(inputs, spec))
+    else:
+        content = rng.normal(size=(count, 8 * case.width)).astype(np.float32)
+        taste = content[:, :8].mean(-1)
+    noisy = taste / taste.std() + rng.normal(size=count)
+    scores = 1 / (1 + np.exp(-noisy.reshape(case.users, RATINGS)))
+    variables = _torch_reference.to_variables(reference.state_dict(), model)
+    placed = _torch_reference.place(reference, device).eval()
+    return Problem(case, content, scores.astype(np.float32), placed, model, variables)
+
+
+def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
+    """(the call, its coefficients [shots, user, split]; the splits that it uses)."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jiaa import metrics
+    from jiaa.data import tasks as data_tasks
+    from jiaa.evaluate.personalization import personalization
+    from jiaa.meta.inner import InnerLoop, InnerOptimizer
+    from jiaa.models.pretrained import SPECS
+    from jiaa.models.views import FeatureView, ImageView
+    from jiaa.personalize.finetune import Finetune
+    from jiaa.train.mesh import user_mesh
+    from jiaa.types import ImageStore, UserTasks
+
+    case = problem.case
+    spec = SPECS[case.backbone]
+    view = ImageView(spec.mean, spec.std, size=None, augment=False)
+    loop = InnerLoop(
+        problem.model,
+        view=view if case.size else FeatureView(),
+        method="__call__" if case.size else "score",
+        optimizer=InnerOptimizer("adam", ((".*", RATE),), eps=EPS),
+        adapts="all" if case.size else "head",
+    )
+    users = problem.scores.shape[0]
+    tasks = UserTasks(
+        user_id=np.arange(users, dtype=np.int32),
+        image_ids=np.arange(users * RATINGS, dtype=np.int32).reshape(users, -1),
+        scores=problem.scores,
+        mask=np.ones((users, RATINGS), bool),
+    )
+    kind = "images" if case.size else "features"
+    store = ImageStore(**{kind: jnp.asarray(problem.content)})
+    prior = jax.tree.map(jnp.asarray, problem.variables)
+    key = jax.random.key(0)
+    mesh = user_mesh(jax.devices()[:devices]) if devices > 1 else None
+
+    def run():
+        return personalization(
+            Finetune(loop, case.steps),
+            prior,
+            tasks,
+            store,
+            shots=SHOTS,
+            repeats=case.splits,
+            metrics={"srocc": metrics.spearman},
+            strategy=strategy,
+            mesh=mesh,
+            progress=False,
+            key=key,
+        ).values["srocc"]
+
+    def rows_of(task, split, shots):
+        key_of = data_tasks.episode_key(key, repeat=split, user_id=task.user_id)
+        key_of = jax.random.fold_in(key_of, 0)
+        episode = data_tasks.sample_episode(task, shots=shots, key=key_of)
+        query = episode.query.image_ids[: RATINGS - shots]
+        return episode.support.image_ids, query
+
+    splits = {}
+    for shots in SHOTS:
+        of_task = jax.vmap(lambda t, s, n=shots: rows_of(t, s, n), in_axes=(None, 0))
+        of_users = jax.jit(jax.vmap(of_task, in_axes=(0, None)))
+        drawn = of_users(tasks, jnp.arange(case.splits))
+        splits[shots] = [np.array(rows) for rows in drawn]
+    return run, splits
+
+
+def make_torch(problem: Problem, splits, *, mode: str, device: str):
+    """The same coefficients in PyTorch."""
+    import numpy as np
+    import torch
+    from scipy.stats import spearmanr
+
+    from jiaa.models.pretrained import SPECS
+    from scripts import _torch_reference as reference
+
+    case, spec = problem.case, SPECS[problem.case.backbone]
+    scores = torch.from_numpy(problem.scores.reshape(-1)).to(device)
+    if case.size:
+        content = reference.inputs_of(problem.content, device)
+    else:
+        content = torch.from_numpy(problem.content).to(device)
+    adam = reference.Adam(RATE, eps=EPS)
+    part = "whole" if case.size else "head"
+
+    def inputs(rows):
+        if not case.size:
+            return content[rows]
+        found = reference.normalised(content[rows], spec)
+        one_user = rows.ndim == 1
+        layout = torch.channels_last if one_user else torch.contiguous_format
+        return found.contiguous(memory_format=layout)
+
+    def one_by_one(support, query):
+        found = []
+        for rows, others in zip(support, query, strict=True):
+            batches = [(inputs(rows), scores[rows])] * case.steps
+            learner, _ = reference.descend(
+                problem.reference, batches, adam=adam, part=part
+            )
+            with torch.no_grad():
+                run = learner if case.size else learner.head
+                found.append(run(inputs(others)))
+        return torch.stack(found)
+
+    def together(support, query):
+        batches = [(inputs(support), scores[support])] * case.steps
+        params, buffers, _ = reference.descend_together(
+            problem.reference, batches, users=len(support), adam=adam, part=part
+        )
+        with torch.no_grad():
+            return reference.predict_together(
+                problem.reference, params, buffers, inputs(query), part=part
+            )
+
+    predict = one_by_one if mode == "sequential" else together
+
+    def run():
+        values = np.zeros((len(SHOTS), case.users, case.splits))
+        for i, (support, query) in enumerate(splits.values()):
+            for split in range(case.splits):
+                rows, others = (
+                    torch.from_numpy(side[:, split]).to(device)
+                    for side in (support, query)
+                )
+                predicted = predict(rows, others).cpu().numpy()
+                target = scores[others].cpu().numpy()
+                for user in range(case.users):
+                    values[i, user, split] = spearmanr(predicted[user], target[user])[0]
+        return values
+
+    return run
+
+
+def trunk_in_each_step(problem: Problem, *, shots: int):
+    """One adaptation that runs the frozen trunk in every step, on 224 px in memory."""
+    import torch
+
+    from jiaa.models.pretrained import SPECS
+    from scripts import _torch_reference as reference
+
+    case, spec = problem.case, SPECS[problem.case.backbone]
+    images = torch.randint(0, 256, (shots, 3, 224, 224), dtype=torch.uint8)
+    images = images.contiguous(memory_format=torch.channels_last)
+    target = torch.from_numpy(problem.scores.reshape(-1)[:shots])
+
+    def batches():
+        for _ in range(case.steps):
+            with torch.no_grad():
+                inputs = reference.normalised(images, spec)
+                features = problem.reference.backbone(inputs)
+            yield features, target
+
+    def run():
+        adam = reference.Adam(RATE, eps=EPS)
+        reference.descend(problem.reference, batches(), adam=adam, part="head")
+
+    return run
+
+
+def measure(name: str, flags: argparse.Namespace) -> list[_benchmark.Row]:
+    """The case's rows."""
+    import jax
+    import numpy as np
+
+    device = "cuda" if flags.device == "gpu" else "cpu"
+    given = {
+        field: getattr(flags, field)
+        for field in ("users", "splits", "steps")
+        if getattr(flags, field) is not None
+    }
+    case = CASES[name]._replace(**given)
+    problem = make_problem(case, device)
+    contestants, gaps = {}, {}
+    for strategy in flags.strategy or ["map" if device == "cpu" else "vmap"]:
+        for devices in sorted({1, jax.device_count()}):
+            suffix = f", {devices} devices" if devices > 1 else ""
+            run, splits = make_jiaa(problem, strategy=strategy, devices=devices)
+            contestants[f"jiaa {strategy}{suffix}"] = run
+    # First calls compile; the first result is what the others are compared with.
+    expected, *others = (run() for run in contestants.values())
+    for other in others:
+        np.testing.assert_allclose(other, expected, atol=TOLERANCE)
+    for mode in (m for m in flags.modes if m != "images"):
+        contestants[f"torch {mode}"] = run = make_torch(
+            problem, splits, mode=mode, device=device
+        )
+        gap = float(np.abs(run() - expected).mean())
+        if not gap <= TOLERANCE:
+            raise AssertionError(
+                f"torch {mode} and jiaa disagree: coefficients differ by {gap:.3g} on "
+                f"average, expected at most {TOLERANCE}; nothing was timed"
+            )
+        gaps[f"torch {mode}"] = gap
+    times = _benchmark.interleaved(contestants, repeats=flags.repeats)
+    work = {"case": name, **case._asdict(), "repeats": flags.repeats}
+    rows = _benchmark.compare(times, clock=flags.clock)
+    count = case.users * case.splits * len(SHOTS)
+    rows = [
+        {**row, "gap": gaps.get(row["contestant"]), "each_s": row["wall_s"] / count}
+        for row in rows
+    ]
+    if "images" in flags.modes:
+        fastest = min(r["each_s"] for r in rows if "torch" in r["contestant"])
+        rows.append(trunk_row(problem, flags, fastest=fastest))
+    return [{**work, **row} for row in rows]
+
+
+def trunk_row(problem: Problem, flags, *, fastest: float) -> _benchmark.Row:
+    """The released program's way, an adaptation at each number of ratings."""
+    runs = {str(shots): trunk_in_each_step(problem, shots=shots) for shots in SHOTS}
+    runs[str(SHOTS[0])]()
+    times = _benchmark.interleaved(runs, repeats=flags.repeats)
+    wall = sum(t.median("wall") for t in times.values())
+    return {
+        "contestant": "torch images, 1 user, 1 split",
+        "wall_s": wall,
+        "cpu_s": sum(t.median("cpu") for t in times.values()),
+        "ratio": fastest / (wall / len(SHOTS)),
+        "each_s": wall / len(SHOTS),
+    }
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--case", nargs="+", choices=CASES, default=["frozen"])
+    parser.add_argument("--repeats", type=int, default=5, help="rounds, after warming")
+    parser.add_argument("--threads", type=int, help="cores a side; default: all")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--strategy", nargs="+", help="jiaa's user axis (task_axis)")
+    parser.add_argument("--modes", nargs="*", default=["sequential", "vmap"])
+    for name in ("users", "splits", "steps"):
+        parser.add_argument(f"--{name}", type=int, help="instead of the case's own")
+    flags = parser.parse_args()
+    if flags.device == "cpu" and "whole_224" in flags.case:
+        parser.error("whole_224 needs --device gpu: weeks on a CPU")
+    if "images" in flags.modes and any(CASES[name].size for name in flags.case):
+        parser.error("the mode 'images' is for cases of a frozen trunk")
+    return flags
+
+
+def main() -> None:
+    """Prints the conditions, one table and a line of JSON a row."""
+    flags = parse()
+    threads = _benchmark.use_threads(flags.threads)
+    if flags.device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    import torch
+
+    torch.set_num_threads(threads)
+    print(_benchmark.conditions(threads=threads, device=flags.device))
+    _benchmark.report([row for name in flags.case for row in measure(name, flags)])
+
+
+if __name__ == "__main__":
+    main()
