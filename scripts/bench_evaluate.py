@@ -17,7 +17,12 @@ program does, on decoded images: one user and split, by its time an adaptation
 
 import argparse
 import os
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
+
+# `scripts` is imported from the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts import _benchmark
 

@@ -19,7 +19,12 @@ import argparse
 import dataclasses
 import math
 import os
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
+
+# `scripts` is imported from the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts import _benchmark
 
