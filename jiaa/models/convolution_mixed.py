@@ -9,6 +9,7 @@ implementation.
 import functools
 import os
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import NamedTuple
 
 import jax
@@ -98,7 +99,7 @@ def prefer_eigen() -> None:
     process that passes an unknown one.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if EIGEN_FLAG not in flags and jax.lib.__version__.startswith("0.10."):
+    if EIGEN_FLAG not in flags and version("jaxlib").startswith("0.10."):
         kinds = ("REDUCE", "INDIVIDUAL_DOT")
         value = ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in kinds)
         os.environ["XLA_FLAGS"] = f"{flags} {EIGEN_FLAG}={value}".strip()
@@ -191,7 +192,7 @@ def convolve(
     x: Array, kernel: Array, *, strides: Pair, padding: tuple[Pair, Pair]
 ) -> Array:
     """Cross-correlation of NHWC maps with an HWIO kernel in one group."""
-    geometry = Geometry(
-        x.shape[1:3], kernel.shape[:2], x.shape[3], strides, tuple(padding)
-    )
+    _, height, width, channels = x.shape
+    window = (kernel.shape[0], kernel.shape[1])
+    geometry = Geometry((height, width), window, channels, strides, padding)
     return operations(geometry)["output"](x, kernel)

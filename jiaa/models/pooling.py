@@ -112,7 +112,7 @@ def average_pool(
     """Mean over square windows; the zeros of the padding count, as in torch."""
     pads = (padding, padding)
     for axis in (1, 2):
-        x = sum(_windows_along(x, axis, window, stride, pads, 0))
+        x = functools.reduce(jnp.add, _windows_along(x, axis, window, stride, pads, 0))
     return x / window**2
 
 
