@@ -7,6 +7,7 @@ A coefficient that does not exist (one side is constant) is `defined = False` wi
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -24,13 +25,20 @@ def average_ranks(
     values: Float[Array, " image"], mask: Bool[Array, " image"]
 ) -> Float[Array, " image"]:
     """Ranks 1..n of the masked values, ties sharing their average; else 0."""
-    count = jnp.sum(mask)
-    ordered = jnp.sort(jnp.where(mask, values, jnp.inf))
-    # method="sort" is one merge for all values; the default scan is slow under vmap.
-    below = jnp.searchsorted(ordered, values, side="left", method="sort")
-    up_to = jnp.searchsorted(ordered, values, side="right", method="sort")
-    ranks = (jnp.minimum(below, count) + jnp.minimum(up_to, count) + 1) / 2
-    return jnp.where(mask, ranks, 0.0).astype(values.dtype)
+    count = values.shape[0]
+    if not count:
+        return values
+    order = jnp.lexsort((values, ~mask))
+    ordered, real = values[order], mask[order]
+    differs = (ordered[1:] != ordered[:-1]) | (real[1:] != real[:-1])
+    edge = jnp.ones(1, bool)
+    # Places of the first and of the last of each run of ties.
+    place = jnp.arange(count)
+    first = jnp.where(jnp.concatenate([edge, differs]), place, 0)
+    last = jnp.where(jnp.concatenate([differs, edge]), place, count)
+    first, last = jax.lax.cummax(first), jax.lax.cummin(last, reverse=True)
+    ranks = jnp.where(real, (first + last) / 2 + 1, 0.0).astype(values.dtype)
+    return jnp.zeros_like(values).at[order].set(ranks, unique_indices=True)
 
 
 def pearson(

@@ -112,7 +112,9 @@ def test_a_training_pass_and_its_gradient_agree_with_torchvision(torchvision, to
     model = torch_model(torchvision, torch, "resnet18", num_classes=7).train()
     module = create_backbone("resnet18", num_classes=7)
     variables = convert_state_dict(arrays(model.state_dict()), module)
-    images = draw(2, 64, images=8)
+    # With these no value lies within rounding of a ReLU's kink, where either side's
+    # float32 gradient may be the wrong one (seeds 2 to 4: PyTorch's in one of three).
+    images = draw(5, 64, images=8)
 
     def loss(params):
         outputs, changed = module.apply(
