@@ -279,7 +279,7 @@ def measure(name: str, flags: argparse.Namespace) -> list[_benchmark.Row]:
     case = CASES[name]._replace(**given)
     problem = make_problem(case, device)
     contestants, gaps = {}, {}
-    for strategy in flags.strategy or ["map" if device == "cpu" else "vmap"]:
+    for strategy in flags.strategy or ["auto"]:
         for devices in sorted({1, jax.device_count()}):
             suffix = f", {devices} devices" if devices > 1 else ""
             run, splits = make_jiaa(problem, strategy=strategy, devices=devices)

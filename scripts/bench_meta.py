@@ -281,7 +281,7 @@ def parse() -> argparse.Namespace:
     for name in ("size", "users", "support", "query", "steps"):
         parser.add_argument(f"--{name}", type=int, help="instead of the case's own")
     flags = parser.parse_args()
-    flags.strategy = flags.strategy or ["map" if flags.device == "cpu" else "vmap"]
+    flags.strategy = flags.strategy or ["auto"]
     if flags.device == "cpu" and set(flags.case) & set(GPU_CASES):
         parser.error(f"{GPU_CASES} need --device gpu: hours on a CPU")
     if flags.clock == "cpu" and (flags.threads != 1 or flags.device != "cpu"):

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 def connect() -> None:
     """Joins the processes that the environment names; before any computation.
 
-    On a CPU, convolutions are left to Eigen (docs/speed.md, "Layer by layer").
+    On a CPU, convolutions are left to Eigen (docs/speed_layers.md).
 
     Raises:
       ValueError: the environment says half of it.

@@ -1,7 +1,7 @@
 """How the user axis is run: the same numbers by `vmap`, chunked `map`, or unrolled.
 
 `auto` chooses for the device at hand by `RULES`, whose rows are measured
-(docs/speed.md, "Users: vmap, map or unroll"), and by the memory that is free. It
+(docs/speed_users.md) or, for a GPU, reckoned, and by the memory that is free. It
 chooses when a program is traced, so once a compilation, and logs what it chose with the
 numbers behind it. Under `shard_map` the users that count are those of one device.
 """
@@ -27,7 +27,7 @@ class Rule(NamedTuple):
 
     Attributes:
       strategy: "vmap" (as many at once as the memory allows) or "map" (one at a time).
-      evidence: the rows of docs/speed.md that decided it, or that there are none.
+      evidence: the rows of docs/speed_users.md that decided it, or what else did.
       backend: "cpu", "gpu" or "tpu".
       largest_user: most bytes that one user's learning takes (`memory.peak_bytes`).
     """
@@ -46,11 +46,15 @@ class Rule(NamedTuple):
 
 # The first rule that applies decides. On a CPU one operation for all users saves the
 # cost of starting many small ones; as soon as a user's arrays outgrow the core's own
-# cache, that is less than what it costs to leave it.
+# cache, that is less than what it costs to leave it. An accelerator wants large
+# operations; but a user who fills it alone should have the library's convolutions,
+# which kernels with a user axis do not.
+RECKONED = "an estimate, not measured: docs/speed_gpu.md"
 RULES = (
-    Rule("vmap", "Users, rows H1 H2", backend="cpu", largest_user=150_000),
-    Rule("map", "Users, rows H3 H4 H5 N1 N2", backend="cpu"),
-    Rule("vmap", "none yet: an accelerator is taken to want large operations"),
+    Rule("vmap", "rows H1 H2", backend="cpu", largest_user=150_000),
+    Rule("map", "rows H3 H4 H5 N1 N2", backend="cpu"),
+    Rule("vmap", RECKONED, largest_user=200_000_000),
+    Rule("map", RECKONED),
 )
 
 

@@ -26,7 +26,7 @@ Pair = tuple[int, int]
 
 
 # What a gradient copies at once: larger blocks cost page faults, smaller ones the
-# matrix products their speed (docs/speed.md, "Blocks").
+# matrix products their speed (docs/speed_layers.md, "Blocks").
 BLOCK_BYTES = 24_000_000
 
 

@@ -29,7 +29,7 @@ class Choice(NamedTuple):
       operation: "output", "input_gradient" or "kernel_gradient".
       implementation: a name of `IMPLEMENTATIONS[operation]`; or, where each user has a
         kernel, "loop": one user after another, each by the choice for one kernel.
-      evidence: the rows of docs/speed.md, "Layer by layer", that decided it.
+      evidence: the rows of docs/speed_layers.md that decided it.
       backend: "cpu"; None for all.
       users: whether the kernel (for its own gradient: any operand) has a user axis.
       smallest_map: rows and columns that the output has at least.
@@ -60,23 +60,23 @@ class Choice(NamedTuple):
 # The first choice that applies decides. On maps smaller than a kernel XLA's operator
 # is a naive loop on a CPU (row "e": 707 ms for 6). A CPU gains nothing from batching
 # users' kernels, and XLA would make one grouped convolution of them, far slower.
-UNMEASURED = "not measured: docs/speed.md, On a GPU"
+UNMEASURED = "not measured: docs/speed_gpu.md"
 CHOICES = (
-    Choice("output", "loop", "users", backend="cpu", users=True),
+    Choice("output", "loop", "U1 U2", backend="cpu", users=True),
     Choice("output", "patches", UNMEASURED, users=True),
     Choice("output", "patches", "one matrix product", pointwise=True),
     Choice("output", "library", "A-E a-d", "cpu", smallest_map=4, eigen=True),
     Choice("output", "library", "A-E", "cpu", smallest_map=8),
     Choice("output", "patches", "e d2", "cpu"),
     Choice("output", "library", UNMEASURED),
-    Choice("input_gradient", "loop", "users", backend="cpu", users=True),
+    Choice("input_gradient", "loop", "U1 U2", backend="cpu", users=True),
     Choice("input_gradient", "patches", UNMEASURED, users=True),
     Choice("input_gradient", "patches", "one matrix product", pointwise=True),
     Choice("input_gradient", "library", "B-E b-d", "cpu", smallest_map=4, eigen=True),
     Choice("input_gradient", "library", "B-E", "cpu", smallest_map=8),
     Choice("input_gradient", "patches", "e d2", "cpu"),
     Choice("input_gradient", "derived", UNMEASURED),
-    Choice("kernel_gradient", "loop", "users", backend="cpu", users=True),
+    Choice("kernel_gradient", "loop", "U1 U2", backend="cpu", users=True),
     Choice("kernel_gradient", "patches", UNMEASURED, users=True),
     Choice("kernel_gradient", "patches", "one matrix product", pointwise=True),
     Choice("kernel_gradient", "library", "A-E a-d", "cpu", smallest_map=4, eigen=True),

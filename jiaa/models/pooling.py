@@ -91,8 +91,8 @@ def max_pool(
     """Maximum over square windows; padding never wins; `ceil` is torch's `ceil_mode`.
 
     A maximum along the width and then along the height, with a gradient of its own: on
-    a CPU it takes a third of the time of JAX's gradient of the same (docs/speed.md),
-    and can be differentiated again, in reverse.
+    a CPU it takes a third of the time of JAX's gradient of the same
+    (docs/speed_layers.md), and can be differentiated again, in reverse.
     """
     for axis in (2, 1):
         pads = (padding, padding)

@@ -94,6 +94,7 @@ SMALL, LARGE, PLENTY = 50_000, 50_000_000, 10**12
         ("tpu", LARGE, 9, 8 * LARGE, ("map", 5)),
         ("gpu", LARGE, 4, LARGE, ("map", 1)),
         ("gpu", LARGE, 1, PLENTY, ("map", 1)),
+        ("gpu", 100 * LARGE, 37, PLENTY, ("map", 1)),
     ],
 )
 def test_auto_goes_by_backend_size_users_and_memory(

@@ -1,0 +1,42 @@
+"""A meta-iteration and evaluation against PyTorch, by the benchmarks' own checks."""
+
+import argparse
+
+import pytest
+
+from scripts import bench_evaluate, bench_meta
+
+pytest.importorskip("torch")
+
+
+def test_a_meta_iteration_equals_pytorchs_and_is_timed():
+    case = bench_meta.CASES["squeezenet_224"]._replace(
+        size=48, users=2, support=3, query=2, steps=1
+    )
+    flags = argparse.Namespace(
+        device="cpu", strategy=["map"], modes=["eager"], repeats=1, clock="wall"
+    )
+    ours, theirs = bench_meta.measure(case, flags)
+    assert (ours["contestant"], theirs["contestant"]) == ("jiaa map", "torch eager")
+    assert ours["gap"] < bench_meta.TOLERANCE
+    assert theirs["ratio"] == 1
+    assert ours["ratio"] == pytest.approx(theirs["wall_s"] / ours["wall_s"])
+
+
+def test_coefficients_of_adapted_heads_equal_pytorchs_in_both_modes():
+    flags = argparse.Namespace(
+        device="cpu",
+        strategy=["auto"],
+        modes=["sequential", "vmap"],
+        repeats=1,
+        clock="wall",
+        **{"users": 2, "splits": 2, "steps": 3},
+    )
+    rows = bench_evaluate.measure("frozen_linear", flags)
+    assert [row["contestant"] for row in rows] == [
+        "jiaa auto",
+        "torch sequential",
+        "torch vmap",
+    ]
+    assert all(row["gap"] <= bench_evaluate.TOLERANCE for row in rows[1:])
+    assert all(row["each_s"] == row["wall_s"] / (2 * 2 * 2) for row in rows)
