@@ -59,6 +59,41 @@ class Dataset:
             )
         return self.tasks[name]
 
+    def only(self, name: str) -> "Dataset":
+        """The images and users of one split; image rows are counted anew.
+
+        Images are those of the split, or where splits share images, those that its
+        users rated.
+
+        Raises:
+          DataError: there is no such split.
+        """
+        if not (self.image_split == name).any():
+            tasks = self.split(name)
+            rows = np.unique(tasks.image_ids[tasks.mask])
+        else:
+            rows = np.flatnonzero(self.image_split == name)
+        new_row = np.zeros(len(self.image_names), np.int32)
+        new_row[rows] = np.arange(len(rows))
+        tasks = {}
+        if name in self.tasks:
+            own = self.tasks[name]
+            ids = np.where(own.mask, new_row[own.image_ids], 0).astype(np.int32)
+            tasks[name] = dataclasses.replace(own, image_ids=ids)
+        store = self.store
+        if len(rows) < len(store):
+            store = jax.tree.map(lambda values: values[rows], store)
+        return dataclasses.replace(
+            self,
+            store=store,
+            image_names=tuple(self.image_names[row] for row in rows),
+            tasks=tasks,
+            mean_scores=self.mean_scores[rows],
+            raters=self.raters[rows],
+            image_split=self.image_split[rows],
+            metadata={key: values[rows] for key, values in self.metadata.items()},
+        )
+
     def generic_ids(self) -> Int[np.ndarray, " image"]:
         """The images that training raters rated: the examples of generic training."""
         return np.flatnonzero(self.raters).astype(np.int32)

@@ -93,8 +93,11 @@ def read_ratings(
     scale: Scale,
     known_images: Collection[str] | None = None,
     columns: tuple[str, str, str] = ("worker", "image", "score"),
+    named: bool = False,
 ) -> Ratings:
     """The ratings of a CSV file; `columns` names its worker, image and score columns.
+
+    Unless `named`, the worker's column may be missing: one person rated all.
 
     Raises:
       DataError: listing every row whose score is no number or off the scale, whose
@@ -102,7 +105,7 @@ def read_ratings(
         the folder, or was rated by the same worker before.
     """
     worker_column, image_column, score_column = columns
-    table = read_table(path, required=(image_column, score_column))
+    table = read_table(path, required=columns if named else columns[1:])
     first_line: dict[tuple[str, str], int] = {}
     kept: list[tuple[str, str, float]] = []
     for row in table.rows:

@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from jiaa.data.dataset import Dataset, assemble
-from jiaa.data.flickr_aes import read_flickr_aes
 from jiaa.data.folder import Folder, Scale, read_folder, select
 from jiaa.data.images import AnyPath, Size
 from jiaa.data.store import load_images
@@ -86,55 +85,11 @@ def load_oasis(root: AnyPath | None = None, **options: Any) -> Dataset:
     )
 
 
-def load_flickr_aes(
-    root: AnyPath | None = None,
-    *,
-    image_folder: str | None = None,
-    test_workers: AnyPath | None = None,
-    share_images: bool = False,
-    min_ratings: int = 1,
-    max_missing: int = 400,
-    image_size: Size = 256,
-    images: Images = "device",
-    decode_workers: int | None = None,
-    progress: bool = True,
-    cache_dir: AnyPath | None = None,
-) -> Dataset:
-    """FLICKR-AES (Ren et al., ICCV 2017) from its published files.
+def load_flickr_aes(root: AnyPath | None = None, **options: Any) -> Dataset:
+    """FLICKR-AES; options as in `jiaa.data.published.load_flickr_aes`."""
+    from jiaa.data import published  # TFDS: only when asked for
 
-    `root` defaults to $JIAA_DATA/flickr_aes. Unless `share_images`, an image that a
-    test worker rated is a test image, and what training workers say of it is left out.
-    `images` as in `load_folder`. `metadata["published_score"]` holds the authors' own
-    means (NaN: none).
-
-    Raises:
-      DataError: wrong rows, or more than `max_missing` images (default 1 %) missing.
-      ImageError: unreadable images.
-    """
-    flickr = read_flickr_aes(
-        root or default_root("flickr_aes"),
-        image_folder=image_folder,
-        test_workers=test_workers,
-        max_missing=max_missing,
-    )
-    ratings = flickr.folder.ratings
-    user_split = split_users(rating_counts(ratings), test=flickr.test_workers)
-    store = _open_images(
-        flickr.folder.paths,
-        images,
-        size=image_size,
-        workers=decode_workers,
-        progress=progress,
-        cache_dir=cache_dir,
-    )
-    return _assemble(
-        flickr.folder,
-        store,
-        name="flickr_aes",
-        user_split=user_split,
-        image_split=None if share_images else _held_out(ratings, user_split),
-        min_ratings=min_ratings,
-    )
+    return published.load_flickr_aes(root or default_root("flickr_aes"), **options)
 
 
 def load_synthetic(**options: Any) -> Dataset:
@@ -143,6 +98,8 @@ def load_synthetic(**options: Any) -> Dataset:
 
     return embedded.load_synthetic(**options)
 
+
+PUBLISHED = ("flickr_aes",)  # the papers' datasets, by `jiaa.data.published`
 
 DATASETS = {
     "folder": load_folder,
@@ -154,15 +111,25 @@ DATASETS = {
 
 
 def load(
-    name_or_path: AnyPath, *, root: AnyPath | None = None, **options: Any
+    name_or_path: AnyPath,
+    *,
+    root: AnyPath | None = None,
+    split: str | None = None,
+    **options: Any,
 ) -> Dataset:
     """A dataset by name (`DATASETS`), or the folder dataset at a path.
 
-    `root` is where the dataset's files lie; options are those of its loader.
+    `root` is where the dataset's files lie: raw ones, or for the papers' datasets those
+    that `scripts/prepare_data.py` wrote. With `split`, only that split's images and
+    users. Options are those of its loader.
 
     Raises:
-      DataError: neither a known name nor a folder.
+      DataError: neither a known name nor a folder, or no such split.
     """
+    if split is not None and str(name_or_path) not in PUBLISHED:
+        return load(name_or_path, root=root, **options).only(split)
+    if split is not None:
+        options["split"] = split  # they decode no more than is asked for
     known = DATASETS.get(str(name_or_path))
     if known is not None:
         _check_root(str(name_or_path), root)
@@ -203,8 +170,10 @@ def loader_options(name: str) -> tuple[str, ...]:
         from jiaa.data import embedded, synthetic
 
         makers = [embedded.load_synthetic, synthetic.flickr_aes_view]
-    elif name == "flickr_aes":
-        makers = [load_flickr_aes]
+    elif name in PUBLISHED:
+        from jiaa.data import published
+
+        makers = [getattr(published, f"load_{name}")]
     else:
         if name not in DATASETS and not Path(name).is_dir():
             raise _no_dataset(name)
@@ -212,7 +181,7 @@ def loader_options(name: str) -> tuple[str, ...]:
     names = dict.fromkeys(
         x for make in makers for x in inspect.signature(make).parameters
     )
-    return tuple(x for x in names if x not in ("root", "name", "sizes"))
+    return tuple(x for x in names if x not in ("root", "name", "split", "sizes"))
 
 
 def default_root(name: str) -> Path:

@@ -24,37 +24,36 @@ NO_IMAGE = np.iinfo(np.int32).max  # fills `unique_ids`: larger than any image i
 
 
 def load_images(
-    paths: Sequence[AnyPath],
+    photographs: Sequence[AnyPath] | Sequence[bytes],
     *,
     size: Size = 256,
     workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,
+    version: str | None = None,
 ) -> ImageStore:
-    """The photographs at `paths`, squashed to `size`, in host memory.
+    """Photographs, by path or as encoded bytes, squashed to `size`, in host memory.
 
     Threads decode in parallel (Pillow releases the interpreter's lock; `workers`
     defaults to the usable cores). With `cache_dir` the pixels go to a file there which
     later calls map instead of decoding, as long as names, file sizes, times and `size`
-    are the same.
+    are the same; encoded bytes need a `version` that says which they are.
 
     Raises:
       ImageError: some files cannot be read; names each of the first, and their number.
     """
-    paths = [Path(path) for path in paths]
     height, width = sides(size)
-    shape = (len(paths), height, width, 3)
+    shape = (len(photographs), height, width, 3)
     if cache_dir is None:
         images = np.empty(shape, np.uint8)
-        _fill(images, paths, workers=workers, progress=progress)
+        _fill(images, photographs, workers=workers, progress=progress)
         return ImageStore(images=images)
-    cached = (
-        Path(cache_dir) / f"images_{height}x{width}_{fingerprint(paths, shape)}.npy"
-    )
+    digest = fingerprint(photographs, shape, version)
+    cached = Path(cache_dir) / f"images_{height}x{width}_{digest}.npy"
     if not _is_whole(cached, shape):
         with replacing(cached) as partial:
             images = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
-            _fill(images, paths, workers=workers, progress=progress)
+            _fill(images, photographs, workers=workers, progress=progress)
             images.flush()
     return ImageStore(images=np.load(cached, mmap_mode="r", allow_pickle=False))
 
@@ -164,7 +163,7 @@ def remap_episode(
 
 def _fill(
     images: UInt8[np.ndarray, "image height width 3"],
-    paths: Sequence[Path],
+    photographs: Sequence[AnyPath] | Sequence[bytes],
     *,
     workers: int | None,
     progress: bool,
@@ -173,16 +172,16 @@ def _fill(
 
     def decode_row(row: int) -> ImageError | None:
         try:
-            images[row] = decode_resized(paths[row], size=images.shape[1:3])
+            images[row] = decode_resized(photographs[row], size=images.shape[1:3])
         except ImageError as error:
             return error
 
-    with ThreadPoolExecutor(workers or _usable_cores()) as pool:
-        results = pool.map(decode_row, range(len(paths)))
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        results = pool.map(decode_row, range(len(photographs)))
         bar = tqdm(
             results,
             desc="decode images",
-            total=len(paths),
+            total=len(photographs),
             unit="image",
             disable=not progress,
         )
@@ -192,20 +191,31 @@ def _fill(
         if len(failures) > SHOWN:
             lines.append(f"  ... and {len(failures) - SHOWN} more")
         raise ImageError(
-            "\n".join([f"{len(failures)} of {len(paths)} images failed", *lines])
+            "\n".join([f"{len(failures)} of {len(photographs)} images failed", *lines])
         )
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """How many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def fingerprint(paths: Sequence[AnyPath], shape: tuple[int, ...]) -> str:
+def fingerprint(
+    photographs: Sequence[AnyPath] | Sequence[bytes],
+    shape: tuple[int, ...],
+    version: str | None = None,
+) -> str:
     """Changes with any file's name, length or time; a missing file has none of them."""
     digest = hashlib.blake2b(f"{CACHE_VERSION} {shape}".encode(), digest_size=12)
-    for path in map(Path, paths):
+    if version is not None:
+        digest.update(version.encode())
+        return digest.hexdigest()
+    for photograph in photographs:
+        if isinstance(photograph, bytes):
+            raise ValueError("a cache of encoded photographs needs a version; pass one")
+        path = Path(photograph)
         try:
             stat = path.stat()
             facts = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)

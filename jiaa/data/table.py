@@ -10,14 +10,25 @@ import functools
 import io
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import ParamSpec, TypeVar
 
 SHOWN = 10  # findings spelled out in one error; the rest are counted
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DataError(ValueError):
-    """Unusable input data; the message names file, line, value and remedy."""
+    """Unusable input data; the message names file, line, value and remedy.
+
+    `faults` lists every single fault, where the message spells out the first few.
+    """
+
+    def __init__(self, message: str, faults: Sequence[str] = ()):
+        """The message, and all faults behind it if they are more than one."""
+        super().__init__(message)
+        self.faults = tuple(faults) or (message,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +52,43 @@ class Findings:
         self.found.append((line, message))
 
     def raise_if_any(self) -> None:
-        """Raises `DataError` with the first findings in line order and their number."""
-        if not self.found:
-            return
+        """Raises `error()` if anything was found."""
+        if self.found:
+            raise self.error()
+
+    def error(self) -> DataError:
+        """The first findings in line order and their number; `faults` has them all."""
         lines = [f"  line {line}: {message}" for line, message in sorted(self.found)]
         if len(lines) > SHOWN:
             lines[SHOWN:] = [f"  ... and {len(lines) - SHOWN} more"]
         count = len(self.found)
         rows = "1 wrong row" if count == 1 else f"{count} wrong rows"
-        raise DataError("\n".join([f"{self.path}: {rows}", *lines]))
+        faults = [f"{self.path}: line {n}: {text}" for n, text in sorted(self.found)]
+        return DataError("\n".join([f"{self.path}: {rows}", *lines]), faults)
+
+
+class Gathered:
+    """The faults of several files, raised together once all have been read."""
+
+    def __init__(self):
+        """No faults yet."""
+        self.errors: list[DataError] = []
+
+    def read(self, reader: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """What `reader` returns; None if it fails, and then `raise_if_any` raises."""
+        try:
+            return reader(*args, **options)
+        except DataError as error:
+            self.errors.append(error)
+            return None  # pyright: ignore[reportReturnType]
+
+    def raise_if_any(self) -> None:
+        """Raises one `DataError` with the messages and faults of all files."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            faults = [fault for error in self.errors for fault in error.faults]
+            raise DataError("\n".join(map(str, self.errors)), faults)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +113,7 @@ def read_table(path: Path, *, required: Sequence[str]) -> Table:
         UTF-8, another delimiter, broken quotes, or no rows. Rows with too many or too
         few values go into `findings` instead.
     """
-    records = _records(path, _read_text(path))
+    records = _records(path, read_text(path))
     header_line, header = next(records, (0, []))
     if not header:
         raise DataError(
@@ -138,27 +177,52 @@ def check_image_name(name: str) -> tuple[str, str | None]:
     return str(plain), None
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The whole file, in Unicode's composed form (NFC), without byte-order mark.
+
+    Raises:
+      DataError: no such file, or lines that are not UTF-8 or hold NUL characters.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{path}: {error.strerror}; expected a readable CSV file there"
+            f"{path}: {error.strerror}; expected a readable text file there"
         ) from error
     try:
         text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}: line {line}: byte 0x{raw[error.start]:02X} is not UTF-8; save "
-            "the file again as 'CSV UTF-8' (in a spreadsheet: Save as)"
-        ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(
-            f"{path}: line {line}: a NUL character; save the file again as 'CSV UTF-8'"
-        )
+    except UnicodeDecodeError:
+        text = None
+    if text is None or "\0" in text:
+        raise _not_text(path, raw)
     return unicodedata.normalize("NFC", text)
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """(line number, stripped text) of each line that is not blank; any line ends.
+
+    Raises:
+      DataError: as `read_text`.
+    """
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    lines = enumerate(text.split("\n"), start=1)
+    return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def _not_text(path: Path, raw: bytes) -> DataError:
+    """Says which lines are not UTF-8 text."""
+    findings = Findings(path)
+    for number, line in enumerate(raw.split(b"\n"), start=1):
+        try:
+            if "\0" in line.decode():
+                findings.add(number, "a NUL character; save the file as 'CSV UTF-8'")
+        except UnicodeDecodeError as error:
+            findings.add(
+                number,
+                f"byte 0x{line[error.start]:02X} is not UTF-8; save the file again as "
+                "'CSV UTF-8' (in a spreadsheet: Save as)",
+            )
+    return findings.error()
 
 
 def _records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:

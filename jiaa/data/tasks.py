@@ -114,17 +114,26 @@ def split_users(
         held_out = set(ranked[: round(test * len(names))])
     else:
         held_out = set(test)
-        if unknown := sorted(held_out - set(names)):
-            raise DataError(
-                f"test workers without any rating: {some(unknown)}; expected names "
-                "that stand in the ratings"
-            )
+        check_workers(held_out, names)
     if not 0 < len(held_out) < len(names):
         raise DataError(
             f"{len(held_out)} of {len(names)} workers would be test workers; expected "
             "at least one on each side. Change the list or the share of test workers"
         )
     return {name: "test" if name in held_out else "train" for name in names}
+
+
+def check_workers(listed: Iterable[str], rated: Iterable[str]) -> None:
+    """Refuses listed test workers who are not among those who rated.
+
+    Raises:
+      DataError: names them.
+    """
+    if unknown := sorted(set(listed) - set(map(str, rated))):
+        raise DataError(
+            f"test workers without any rating: {some(unknown)}; expected names that "
+            "stand in the ratings"
+        )
 
 
 def mean_scores(

@@ -5,7 +5,7 @@ import pytest
 from data.folders import write_folder, write_images
 
 import jiaa.data
-from jiaa.data import flickr_aes
+from jiaa.data.builders import flickr_aes
 from jiaa.data.table import DataError
 from jiaa.data.tasks import user_id
 

@@ -1,20 +1,11 @@
 """Writes a synthetic view as a folder of images and tables, jiaa's own input format."""
 
-import csv
 import pathlib
 from collections.abc import Iterable
-from typing import Any
-
-from PIL import Image
-from tqdm import tqdm
 
 from jiaa.data.synthetic import world
+from jiaa.data.synthetic.formats import files
 from jiaa.data.synthetic.views import SyntheticView
-
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    ".png": {"compress_level": 1},
-    ".jpg": {"quality": 92},
-}
 
 
 def write_folder(
@@ -32,8 +23,7 @@ def write_folder(
     Gold images, which are in no split, are written to `gold/` in the same manner, with
     their known stars in `gold/images.csv`.
     """
-    if suffix not in _SAVE_OPTIONS:
-        raise ValueError(f"suffix={suffix!r} must be one of {sorted(_SAVE_OPTIONS)}.")
+    files.check_suffix(suffix)
     root = pathlib.Path(root)
     facts = zip(view.truth.content, view.truth.attributes, strict=True)
     rows = (
@@ -51,25 +41,15 @@ def write_folder(
 def _write(
     root, part, header: list[str], rows: Iterable, *, suffix: str, progress: bool
 ):
+    names = [files.renamed(name, suffix) for name in part.image_names]
     (root / "images").mkdir(parents=True, exist_ok=True)
-
-    def file_name(name: str) -> str:
-        return str(pathlib.PurePath(name).with_suffix(suffix))
-
-    names = tqdm(part.image_names, desc="writing", unit="image", disable=not progress)
-    for name, pixels in zip(names, part.images, strict=True):
-        path = root / "images" / file_name(name)
-        Image.fromarray(pixels).save(path, **_SAVE_OPTIONS[suffix])
-    with (root / "images.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for name, row in zip(part.image_names, rows, strict=True):
-            writer.writerow([file_name(name), *row])
-    with (root / "ratings.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["worker", "image", "score"])
-        table = part.ratings
-        for worker, image, stars in zip(
-            table.worker, table.image, table.stars, strict=True
-        ):
-            writer.writerow([worker, file_name(str(image)), f"{stars:g}"])
+    files.write_images(root / "images", names, part.images, progress=progress)
+    described = ([name, *row] for name, row in zip(names, rows, strict=True))
+    files.write_csv(root / "images.csv", header, described)
+    table = part.ratings
+    given = zip(table.worker, table.image, table.stars, strict=True)
+    ratings = (
+        [worker, files.renamed(str(image), suffix), f"{stars:g}"]
+        for worker, image, stars in given
+    )
+    files.write_csv(root / "ratings.csv", ["worker", "image", "score"], ratings)

@@ -1,0 +1,212 @@
+"""A TFDS builder for photographs and what people said of them, without TensorFlow.
+
+A dataset's own file says how its raw files are read (`read_raw`), which features its
+records have, and where the files come from. The rest is here: photographs made small
+on all cores, resumable after a kill; splits; ArrayRecord files.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from jiaa.data.builders.labels import Labels, Raw
+from jiaa.data.builders.shrink import Packs, shrink_all
+from jiaa.data.images import AnyPath
+from jiaa.data.table import DataError
+
+SHORT_SIDE = 256
+WORK = "work"  # where packs lie until the records are written
+
+text = tfds.features.Text
+scalar = functools.partial(tfds.features.Scalar, dtype=np.float32)
+vector = functools.partial(tfds.features.Tensor, dtype=np.float32)
+sequence = tfds.features.Sequence
+
+
+@dataclasses.dataclass(eq=False)
+class Size(tfds.core.BuilderConfig):
+    """`shortN`: photographs are stored with a short side of at most N px."""
+
+    short_side: int = SHORT_SIDE
+
+
+def size(short_side: int = SHORT_SIDE) -> Size:
+    """The config of photographs with that short side, in px."""
+    return Size(
+        name=f"short{short_side}",
+        description=f"Photographs with a short side of at most {short_side} px.",
+        short_side=short_side,
+    )
+
+
+class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """What the builders of all datasets share.
+
+    A subclass sets the class variables and `read_raw`. A record holds `image` (JPEG),
+    `image_id`, the labels' columns by name, and for each of the labels' responses a
+    sequence.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS: ClassVar = [size()]
+    # TFDS would look for download checksums beside the code, and for that import a
+    # package (importlib_resources) that it does not depend on.
+    code_path: ClassVar = None
+    MAX_MISSING: ClassVar[int] = 0
+    ABOUT: ClassVar[str]
+    HOMEPAGE: ClassVar[str]
+    LICENSE: ClassVar[str]
+    CITATION: ClassVar[str]
+    FEATURES: ClassVar[Mapping[str, Any]]
+
+    def __init__(
+        self,
+        *,
+        data_dir: AnyPath | None = None,
+        config: str | Size | None = None,
+        version: str | None = None,
+        workers: int | None = None,
+        progress: bool = True,
+        max_missing: int | None = None,
+        **options: Any,
+    ):
+        """`data_dir` holds prepared datasets; `workers` processes decode.
+
+        `max_missing` photographs may lack or be unreadable (default: `MAX_MISSING`);
+        `options` go to `read_raw`.
+        """
+        self.max_missing = self.MAX_MISSING if max_missing is None else max_missing
+        self.workers, self.progress, self.options = workers, progress, options
+        if isinstance(config, Size) and config.name in self.builder_configs:
+            config = config.name  # TFDS refuses a second config of a known name
+        super().__init__(
+            data_dir=data_dir,
+            config=config,
+            version=version,
+            file_format="array_record",
+        )
+
+    @classmethod
+    def read_raw(cls, root: Path, *, max_missing: int = 0, **options: Any) -> Raw:
+        """The checked labels and image files under `root`.
+
+        Raises:
+          DataError: names every wrong row by file and line.
+        """
+        raise NotImplementedError
+
+    @property
+    def size(self) -> Size:
+        """How large photographs are stored."""
+        assert isinstance(self.builder_config, Size)
+        return self.builder_config
+
+    @property
+    def work_dir(self) -> Path:
+        """Where an unfinished run keeps what the next one takes up."""
+        return Path(self.data_dir_root) / self.name / self.size.name / WORK
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        image = tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
+        features = {"image": image, "image_id": text(), **self.FEATURES}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.ABOUT,
+            features=tfds.features.FeaturesDict(features),
+            homepage=self.HOMEPAGE,
+            citation=self.CITATION,
+            license=self.LICENSE,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+        root = Path(dl_manager.manual_dir)
+        raw = self.read_raw(root, max_missing=self.max_missing, **self.options)
+        labels, packs = self._shrink(raw)
+        facts = self.info.metadata
+        assert facts is not None
+        facts["missing"] = list(labels.missing)
+        facts["corrupt"] = [labels.image_ids[row] for row in sorted(packs.faults)]
+        facts["notes"] = list(labels.notes)
+        unreadable = np.asarray(sorted(packs.faults), int)
+        readable = np.delete(np.arange(len(labels.image_ids)), unreadable)
+        labels = labels.take(readable)
+        old_row = {int(old): new for new, old in enumerate(readable)}
+        return {
+            name: self._generate_examples(labels, packs, old_row, name)
+            for name in labels.split_names
+        }
+
+    def _shrink(self, raw: Raw) -> tuple[Labels, Packs]:
+        """All photographs made small; fails if too many are missing or unreadable."""
+        packs = shrink_all(
+            raw.paths,
+            short_side=self.size.short_side,
+            folder=self.work_dir,
+            workers=self.workers,
+            progress=self.progress,
+        )
+        lost = len(raw.labels.missing) + len(packs.faults)
+        if packs.faults and lost > self.max_missing:
+            faults = [packs.faults[row] for row in sorted(packs.faults)]
+            raise DataError(
+                f"{len(faults)} unreadable photographs and {len(raw.labels.missing)} "
+                f"missing ones; max_missing={self.max_missing} are tolerated. Replace them, or "
+                f"pass max_missing={lost}. The first: {faults[0]}",
+                faults,
+            )
+        return raw.labels, packs
+
+    def _generate_examples(
+        self, labels: Labels, packs: Packs, rows: Mapping[int, int], split: str
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(image id, record) of each image of a split."""
+        image = labels.responses.get("image", np.empty(0, int))
+        order = np.argsort(image, kind="stable")
+        ends = np.searchsorted(image[order], np.arange(len(labels.image_ids) + 1))
+        for position, jpeg in packs:
+            row = rows[position]
+            if labels.image_split[row] != split:
+                continue
+            own = order[ends[row] : ends[row + 1]]
+            yield (
+                labels.image_ids[row],
+                {
+                    "image": io.BytesIO(jpeg),
+                    "image_id": labels.image_ids[row],
+                    **{name: values[row] for name, values in labels.columns.items()},
+                    **{
+                        name: list(values[own])
+                        for name, values in labels.responses.items()
+                        if name != "image"
+                    },
+                },
+            )
+
+
+def build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
+    """Builds the records from the raw files in `manual_dir`, unless they are there.
+
+    A run that was killed is taken up where it stopped.
+
+    Raises:
+      DataError: wrong rows, or too many missing or unreadable photographs.
+    """
+    final = Path(builder.data_dir)
+    for left_over in final.parent.glob(f"{final.name}.incomplete*"):
+        shutil.rmtree(left_over)
+    config = tfds.download.DownloadConfig(manual_dir=Path(manual_dir).resolve())
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
+        builder.download_and_prepare(
+            download_dir=builder.work_dir / "downloads", download_config=config
+        )
+    shutil.rmtree(builder.work_dir, ignore_errors=True)

@@ -1,0 +1,124 @@
+"""Datasets that were built: their labels, and their photographs as encoded bytes."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Shaped
+
+from jiaa.data.builders import builder_class
+from jiaa.data.builders.base import PhotographBuilder, size
+from jiaa.data.builders.labels import Labels
+from jiaa.data.images import AnyPath
+from jiaa.data.table import DataError
+
+INFO = "dataset_info.json"
+Place = tuple[str, int]  # a split and the record's number in it
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photographs(Sequence):
+    """The encoded photographs of some records, read when they are asked for.
+
+    `version` changes when the dataset is built again.
+    """
+
+    sources: Mapping[str, Any]
+    places: tuple[Place, ...]
+    version: str
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.places)
+
+    def __getitem__(self, row: Any) -> Any:
+        """The JPEG of one row."""
+        split, number = self.places[row]
+        return self.sources[split][number]["image"]
+
+
+def find(data_dir: AnyPath, name: str, *, short_side: int) -> PhotographBuilder | None:
+    """The built dataset under `data_dir`, or None.
+
+    Of several sizes, the smallest with at least `short_side` px, else the largest.
+    """
+    cls = builder_class(name)
+    version = str(cls.VERSION)
+    built = {}
+    for info in Path(data_dir).glob(f"{name}/short*/{version}/{INFO}"):
+        built[int(info.parents[1].name.removeprefix("short"))] = info
+    if not built:
+        return None
+    chosen = min((x for x in built if x >= short_side), default=max(built))
+    return cls(data_dir=data_dir, config=size(chosen))
+
+
+def records(builder: PhotographBuilder, split: str) -> Any:
+    """The records of a split by number, photographs as JPEG bytes.
+
+    Raises:
+      DataError: the dataset has no such split.
+    """
+    if split not in builder.info.splits:
+        raise DataError(
+            f"{builder.name} has no {split!r} split, only "
+            f"{', '.join(sorted(builder.info.splits))}"
+        )
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    return builder.as_data_source(split, decoders=decoders)
+
+
+def read(
+    builder: PhotographBuilder, *, splits: Iterable[str] | None = None
+) -> tuple[Labels, Photographs]:
+    """The labels of some splits (default: all), sorted by image id, and photographs."""
+    names = sorted(builder.info.splits if splits is None else splits)
+    sources = {name: records(builder, name) for name in names}
+    found: list[tuple[str, Place, dict[str, Any]]] = []
+    for name, source in sources.items():
+        for number, record in enumerate(source):
+            del record["image"]
+            found.append((record.pop("image_id").decode(), (name, number), record))
+    found.sort(key=lambda row: row[0])
+    ids, places, rows = zip(*found, strict=True)
+    info = Path(builder.data_dir) / INFO
+    version = json.dumps([str(info.resolve()), info.stat().st_mtime_ns, *names])
+    return _labels(builder, ids, places, rows), Photographs(sources, places, version)
+
+
+def _labels(
+    builder: PhotographBuilder,
+    ids: tuple[str, ...],
+    places: tuple[Place, ...],
+    rows: tuple[dict[str, Any], ...],
+) -> Labels:
+    columns, responses = {}, {}
+    for name, feature in builder.FEATURES.items():
+        values = [row[name] for row in rows]
+        if isinstance(feature, tfds.features.Sequence):
+            flat = [value for own in values for value in own]
+            responses[name] = _array(flat, feature.feature)
+            counts = [len(own) for own in values]
+            responses["image"] = np.repeat(np.arange(len(rows)), counts)
+        else:
+            columns[name] = _array(values, feature)
+    facts = builder.info.metadata or {}
+    return Labels(
+        image_ids=ids,
+        image_split=np.asarray([split for split, _ in places]),
+        columns=columns,
+        responses=responses,
+        missing=(*facts.get("missing", ()), *facts.get("corrupt", ())),
+        notes=tuple(facts.get("notes", ())),
+    )
+
+
+def _array(values: Sequence[Any], feature: Any) -> Shaped[np.ndarray, "row ..."]:
+    if isinstance(feature, tfds.features.Text):
+        return np.asarray([value.decode() for value in values], dtype=str)
+    shape = (len(values), *feature.shape)
+    return np.asarray(values, feature.np_dtype).reshape(shape)
