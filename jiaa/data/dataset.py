@@ -43,7 +43,8 @@ class Dataset:
         users = ", ".join(
             f"{name} {len(x)} users" for name, x in sorted(self.tasks.items())
         )
-        return f"Dataset({self.name!r}, {len(self.image_names)} images; {users})"
+        found = f"{len(self.image_names)} images; {users or 'no users'}"
+        return f"Dataset({self.name!r}, {found})"
 
     def split(self, name: str) -> UserTasks:
         """The users of one split.

@@ -41,9 +41,16 @@ def index_batches(
 
 
 def shares(
-    size: int, *, batch_size: int, seed: int, drop_remainder: bool
+    size: int,
+    *,
+    batch_size: int,
+    seed: int,
+    drop_remainder: bool,
+    shuffle: bool = True,
 ) -> grain.MapDataset:
     """This process' part of each epoch's permutation of [0, size), one at a time.
+
+    Without `shuffle`, the numbers come in order.
 
     Raises:
       ValueError: as `index_batches`.
@@ -61,7 +68,9 @@ def shares(
         )
     # `seed` goes through a hash: grain adds the epoch to a shuffle's own seed, so that
     # neighbouring seeds would otherwise see the same permutations one epoch apart.
-    shuffled = grain.MapDataset.range(size).seed(seed).shuffle()
+    shuffled = grain.MapDataset.range(size).seed(seed)
+    if shuffle:
+        shuffled = shuffled.shuffle()
     stop = size - size % processes if drop_remainder else size
     return shuffled[jax.process_index() : stop : processes]
 

@@ -1,137 +1,369 @@
-"""The papers' datasets as a `Dataset`, from raw files or from built records alike."""
+"""The papers' datasets as a `Dataset`, from raw files or from built records alike.
+
+Every loader takes the options of `open_source`, and those of the builder's `read_raw`
+where the files are raw.
+"""
 
 import dataclasses
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int, PyTree
 
 from jiaa.data.builders import builder_class, prepared
+from jiaa.data.builders.ava import mean_stars
 from jiaa.data.builders.labels import Labels, check_disjoint
 from jiaa.data.dataset import Dataset, assemble
 from jiaa.data.images import AnyPath, Size, sides
 from jiaa.data.store import load_images
 from jiaa.data.table import DataError
-from jiaa.types import ImageStore
+from jiaa.types import ImageStore, Ratings
+
+STARS = (1.0, 5.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """Checked labels and where their photographs are: files, or records."""
+    """Checked labels, and how their photographs come into memory."""
 
     name: str
     labels: Labels
-    photographs: Any  # a sequence of paths or of encoded images
-    version: str | None
-
-    def store(self, **options: Any) -> ImageStore:
-        """The photographs in memory; options as in `load_images`."""
-        return load_images(self.photographs, version=self.version, **options)
+    store: Callable[[], ImageStore]
 
 
 def open_source(
-    name: str, root: AnyPath, *, image_size: Size, split: str | None, **raw_options: Any
+    name: str,
+    root: AnyPath,
+    *,
+    split: str | None = None,
+    max_missing: int | None = None,
+    image_size: Size = 256,
+    decode_workers: int | None = None,
+    progress: bool = True,
+    cache_dir: AnyPath | None = None,
+    **raw_options: Any,
 ) -> Source:
     """The dataset under `root`: built records if there are some, else raw files.
 
-    With `split`, only that split's images. `raw_options` go to the builder's
-    `read_raw`; built records have been read with theirs.
+    With `split`, only that split's images. `max_missing` (default: the builder's) of
+    the raw photographs may have no file; the other options are those of `load_images`.
 
     Raises:
-      DataError: wrong rows, missing images, no such split.
+      DataError: wrong rows, missing images, no such split, or `raw_options` where the
+        records have been built without them.
     """
     builder = prepared.find(root, name, short_side=min(sides(image_size)))
+    cls, version = builder_class(name), None
+    known = set(inspect.signature(cls.read_raw).parameters) - {"root"}
+    if unknown := sorted(set(raw_options) - known):
+        raise TypeError(f"{name} takes no {unknown[0]!r}, only {', '.join(known)}")
     if builder is not None:
+        _refuse(raw_options, builder.data_dir)
         splits = None if split is None else [split]
         labels, photographs = prepared.read(builder, splits=splits)
-        return Source(name, labels, photographs, photographs.version)
-    raw = builder_class(name).read_raw(Path(root), **raw_options)
-    labels, paths = raw.labels, raw.paths
-    if split is not None:
-        rows = np.flatnonzero(labels.image_split == split)
-        if not len(rows):
-            known = ", ".join(labels.split_names)
-            raise DataError(f"{name} has no {split!r} images, only {known}")
-        labels, paths = labels.take(rows), tuple(paths[row] for row in rows)
-    return Source(name, labels, paths, None)
+        version = photographs.version
+    else:
+        allowed = cls.MAX_MISSING if max_missing is None else max_missing
+        raw = cls.read_raw(Path(root), max_missing=allowed, **raw_options)
+        labels, photographs = _part(raw.labels, raw.paths, split, name)
+
+    def store() -> ImageStore:
+        return load_images(
+            photographs,
+            size=image_size,
+            workers=decode_workers,
+            progress=progress,
+            cache_dir=cache_dir,
+            version=version,
+        )
+
+    return Source(name, labels, store)
 
 
 def load_flickr_aes(
     root: AnyPath,
     *,
     split: str | None = None,
-    image_folder: str | None = None,
-    test_workers: AnyPath | None = None,
     share_images: bool = False,
     min_ratings: int = 1,
-    max_missing: int = 400,
-    image_size: Size = 256,
-    decode_workers: int | None = None,
-    progress: bool = True,
-    cache_dir: AnyPath | None = None,
+    **options: Any,
 ) -> Dataset:
-    """FLICKR-AES (Ren et al., ICCV 2017) from its published files, or built ones.
+    """FLICKR-AES (Ren et al., ICCV 2017): 173 training and 37 test users.
 
     Unless `share_images`, an image that a test worker rated is a test image, and what
     training workers say of it is left out. `metadata["published_score"]` holds the
     authors' own means, `["weighted_score"]` those of PAM's eq. 1 (NaN: unknown).
 
     Raises:
-      DataError: wrong rows, or more than `max_missing` images (default 1 %) missing.
+      DataError: as `open_source`; a user or an image on both sides.
       ImageError: unreadable images.
     """
-    source = open_source(
-        "flickr_aes",
-        root,
-        image_size=image_size,
-        split=split,
-        image_folder=image_folder,
-        test_workers=test_workers,
-        max_missing=max_missing,
-    )
+    part = None if share_images else split
+    source = open_source("flickr_aes", root, split=part, **options)
     labels = source.labels
-    workers, held_out = labels.responses["worker"], labels.responses["test_worker"]
+    return _with_users(
+        source,
+        labels.ratings(STARS),
+        test=labels.responses["test_worker"],
+        share_images=share_images,
+        split=split,
+        min_ratings=min_ratings,
+    )
+
+
+def load_real_cur(
+    root: AnyPath, *, split: str | None = None, min_ratings: int = 1, **options: Any
+) -> Dataset:
+    """REAL-CUR (Ren et al., ICCV 2017): 14 owners and their albums, all test users.
+
+    Raises:
+      DataError: as `open_source`.
+      ImageError: unreadable images.
+    """
+    source = open_source("real_cur", root, split=split, **options)
+    ratings = source.labels.ratings(STARS)
+    test = np.ones(len(ratings.stars), bool)
+    return _with_users(source, ratings, test=test, split=split, min_ratings=min_ratings)
+
+
+def load_psycho_flickr(
+    root: AnyPath,
+    *,
+    fold: int = 0,
+    split: str | None = None,
+    min_ratings: int = 1,
+    **options: Any,
+) -> Dataset:
+    """PsychoFlickr: the users of `fold` (0 to 9) are test users, the others training.
+
+    A rating is a like: score 1 on the scale (0, 1). `side["traits"]` has the liker's
+    traits in [-1, 1]. A photograph that a test user likes is a test image.
+
+    Raises:
+      DataError: as `open_source`; no such fold.
+      ImageError: unreadable images.
+    """
+    source = open_source("psycho_flickr", root, **options)
+    labels = source.labels
+    fold_of = labels.responses["fold"]
+    if not (fold_of == fold).any():
+        raise DataError(f"psycho_flickr has no users in fold {fold}; expected 0 to 9")
+    likes = np.ones(len(fold_of))
+    names = np.asarray(labels.image_ids)[labels.responses["image"]]
+    return _with_users(
+        source,
+        Ratings(labels.responses["worker"], names, likes, (0.0, 1.0)),
+        test=fold_of == fold,
+        side={"traits": labels.responses["traits"]},
+        split=split,
+        min_ratings=min_ratings,
+    )
+
+
+def load_ava_reviews(
+    root: AnyPath,
+    *,
+    rate: Callable[[Sequence[str]], Float[np.ndarray, " review"]] | None = None,
+    split: str | None = None,
+    min_ratings: int = 1,
+    **options: Any,
+) -> Dataset:
+    """AVA's reviewers as users; `side` has each "review" and whether it is "test".
+
+    `rate` turns reviews into stars, 1 to 5; by default the file's own scores count. A
+    user's later reviews of the same photograph are left out. Splits share users and
+    images (CFAN holds out pairs), so all are "train".
+
+    Raises:
+      DataError: as `open_source`; reviews without a score, and no `rate`.
+      ImageError: unreadable images.
+    """
+    source = open_source("ava_reviews", root, split=split, **options)
+    labels = _first_reviews(source.labels)
+    responses = dict(labels.responses)
+    if rate is not None:
+        responses["stars"] = np.asarray(rate(responses["review"].tolist()))
+    elif unscored := int(np.isnan(responses["stars"]).sum()):
+        raise DataError(
+            f"{unscored} reviews have no score; pass rate=, a function of the texts"
+        )
+    labels = dataclasses.replace(labels, responses=responses)
+    return _with_users(
+        dataclasses.replace(source, labels=labels),
+        labels.ratings(STARS),
+        test=np.zeros(len(responses["stars"]), bool),
+        share_images=True,
+        side={"review": responses["review"], "test": responses["test_review"]},
+        split=split,
+        min_ratings=min_ratings,
+    )
+
+
+def load_ava(root: AnyPath, *, split: str | None = None, **options: Any) -> Dataset:
+    """AVA (Murray et al., CVPR 2012): votes of crowds, no users.
+
+    `metadata` has "votes" (counts of 1 to 10), "tags", "challenge" and "mean_score"
+    (mean stars / 10) of all images.
+
+    Raises:
+      DataError: as `open_source`.
+      ImageError: unreadable images.
+    """
+    source = open_source("ava", root, split=split, **options)
+    votes = source.labels.columns["votes"]
+    return _of_crowds(
+        source, mean_stars(votes) / 10, votes.sum(axis=1), scale=(1.0, 10.0)
+    )
+
+
+def load_aadb(
+    root: AnyPath, *, split: str | None = None, min_ratings: int = 1, **options: Any
+) -> Dataset:
+    """AADB (Kong et al., ECCV 2016): attributes, scores, and users if they are known.
+
+    `metadata` has "attributes" (in [-1, 1], eleven of them) and "score" (in [0, 1]) of
+    all images. Without raters' own stars there are no users, and the crowd's unit score
+    is (1 + 4 score) / 5. With them, a rating belongs to its image's split, so one
+    person may be a user of several.
+
+    Raises:
+      DataError: as `open_source`.
+      ImageError: unreadable images.
+    """
+    source = open_source("aadb", root, split=split, **options)
+    labels = source.labels
+    if not len(labels.responses["stars"]):
+        unit = (1 + 4 * labels.columns["score"].astype(np.float64)) / 5
+        return _of_crowds(source, unit, np.full(len(unit), 5), scale=STARS)
     dataset = assemble(
-        labels.ratings((1.0, 5.0)),
-        source.store(
-            size=image_size,
-            workers=decode_workers,
-            progress=progress,
-            cache_dir=cache_dir,
-        ),
-        name="flickr_aes",
+        labels.ratings(STARS),
+        source.store(),
+        name=source.name,
         image_names=labels.image_ids,
-        user_split={
-            worker: "test" if test else "train"
-            for worker, test in zip(workers.tolist(), held_out.tolist(), strict=True)
-        },
-        image_split=None if share_images else image_split(labels),
+        user_split=None,
+        image_split=_image_split(labels),
         metadata=labels.columns,
         min_ratings=min_ratings,
         missing=labels.missing,
         notes=labels.notes,
     )
-    check_users_apart(dataset)
     return dataset if split is None else dataset.only(split)
 
 
-def image_split(labels: Labels) -> dict[str, str]:
-    """Image -> its split."""
-    return dict(zip(labels.image_ids, labels.image_split.tolist(), strict=True))
+def _with_users(
+    source: Source,
+    ratings: Ratings,
+    *,
+    test: np.ndarray,
+    share_images: bool = False,
+    side: PyTree = (),
+    split: str | None,
+    min_ratings: int,
+) -> Dataset:
+    """Users are test users where `test`; so are the images that one of them rated."""
+    labels = source.labels
+    of_user = np.where(test, "test", "train").tolist()
+    held_out = set(ratings.image[test].tolist())
+    places = {x: "test" if x in held_out else "train" for x in labels.image_ids}
+    dataset = assemble(
+        ratings,
+        source.store(),
+        name=source.name,
+        image_names=labels.image_ids,
+        user_split=dict(zip(ratings.worker.tolist(), of_user, strict=True)),
+        image_split=None if share_images else places,
+        metadata=labels.columns,
+        side=side,
+        min_ratings=min_ratings,
+        missing=labels.missing,
+        notes=labels.notes,
+    )
+    check_sides(dataset)
+    return dataset if split is None else dataset.only(split)
 
 
-def check_users_apart(dataset: Dataset) -> None:
+def _of_crowds(
+    source: Source,
+    unit_scores: Float[np.ndarray, " image"],
+    raters: Int[np.ndarray, " image"],
+    *,
+    scale: tuple[float, float],
+) -> Dataset:
+    """A dataset without users; `metadata["mean_score"]` has held-out images' too."""
+    labels = source.labels
+    train = labels.image_split == "train"
+    scores = unit_scores.astype(np.float32)
+    return Dataset(
+        name=source.name,
+        store=source.store(),
+        image_names=labels.image_ids,
+        tasks={},
+        workers={},
+        scale=scale,
+        mean_scores=np.where(train, scores, np.float32(0)),
+        raters=np.where(train, raters, 0).astype(np.int32),
+        image_split=labels.image_split,
+        metadata={**labels.columns, "mean_score": scores},
+        missing=labels.missing,
+        notes=labels.notes,
+    )
+
+
+def check_sides(dataset: Dataset) -> None:
     """Refuses users (and, where images have a split, images) on two sides.
 
     Raises:
       DataError: names them.
     """
-    users = {name: tasks.user_id.tolist() for name, tasks in dataset.tasks.items()}
-    check_disjoint(users)
+    tasks = dataset.tasks.items()
+    check_disjoint({name: users.user_id.tolist() for name, users in tasks})
     if dataset.image_split.any():
-        images: Mapping[str, Any] = {
-            name: tasks.image_ids[tasks.mask].tolist()
-            for name, tasks in dataset.tasks.items()
-        }
+        images = {name: users.image_ids[users.mask].tolist() for name, users in tasks}
         check_disjoint(images, what="images")
+
+
+def _image_split(labels: Labels) -> dict[str, str]:
+    return dict(zip(labels.image_ids, labels.image_split.tolist(), strict=True))
+
+
+def _part(
+    labels: Labels, paths: tuple[Path, ...], split: str | None, name: str
+) -> tuple[Labels, tuple[Path, ...]]:
+    """The labels and files of one split, or of all."""
+    if split is None:
+        return labels, paths
+    rows = np.flatnonzero(labels.image_split == split)
+    if not len(rows):
+        known = ", ".join(labels.split_names)
+        raise DataError(f"{name} has no {split!r} images, only {known}")
+    return labels.take(rows), tuple(paths[row] for row in rows)
+
+
+def _refuse(raw_options: dict[str, Any], where: str) -> None:
+    """What decides at building cannot be decided again."""
+    given = [key for key, value in raw_options.items() if value is not None]
+    if given:
+        raise DataError(
+            f"{given[0]}={raw_options[given[0]]!r}: {where} has been built without it; "
+            "leave it out, or give the folder of the raw files as root"
+        )
+
+
+def _first_reviews(labels: Labels) -> Labels:
+    """Each user's first review of an image: tasks hold one rating of it."""
+    responses = labels.responses
+    pairs = zip(responses["image"].tolist(), responses["worker"].tolist(), strict=True)
+    seen: set[tuple[int, str]] = set()
+    kept = [
+        row for row, pair in enumerate(pairs) if not (pair in seen or seen.add(pair))
+    ]
+    count = len(responses["image"]) - len(kept)
+    note = f"{count} later reviews of the same image by the same user left out"
+    return dataclasses.replace(
+        labels,
+        responses={name: values[kept] for name, values in responses.items()},
+        notes=(*labels.notes, note) if count else labels.notes,
+    )

@@ -1,10 +1,11 @@
 """Datasets by name: each loader reads raw files and returns a `Dataset`."""
 
 import dataclasses
+import functools
 import inspect
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,6 +22,8 @@ from jiaa.types import ImageStore, Ratings
 
 MixedRaters = Literal["error", "drop", "divide"]
 Images = Literal["device", "stream"]
+# Parameters of loaders that no config sets.
+NOT_OPTIONS = ("root", "name", "split", "sizes", "options", "raw_options", "rate")
 DATA_VARIABLE = "JIAA_DATA"  # names the folder that holds one folder a dataset
 
 
@@ -85,11 +88,10 @@ def load_oasis(root: AnyPath | None = None, **options: Any) -> Dataset:
     )
 
 
-def load_flickr_aes(root: AnyPath | None = None, **options: Any) -> Dataset:
-    """FLICKR-AES; options as in `jiaa.data.published.load_flickr_aes`."""
+def _load_published(name: str, root: AnyPath | None, **options: Any) -> Dataset:
     from jiaa.data import published  # TFDS: only when asked for
 
-    return published.load_flickr_aes(root or default_root("flickr_aes"), **options)
+    return getattr(published, f"load_{name}")(root or default_root(name), **options)
 
 
 def load_synthetic(**options: Any) -> Dataset:
@@ -99,12 +101,13 @@ def load_synthetic(**options: Any) -> Dataset:
     return embedded.load_synthetic(**options)
 
 
-PUBLISHED = ("flickr_aes",)  # the papers' datasets, by `jiaa.data.published`
+# The papers' datasets; `jiaa.data.published` has a loader for each.
+PUBLISHED = ("flickr_aes", "ava", "aadb", "real_cur", "psycho_flickr", "ava_reviews")
 
-DATASETS = {
+DATASETS: dict[str, Callable[..., Dataset]] = {
     "folder": load_folder,
     "oasis": load_oasis,
-    "flickr_aes": load_flickr_aes,
+    **{name: functools.partial(_load_published, name) for name in PUBLISHED},
     "synthetic": load_synthetic,
     "synthetic_flickr_aes": load_synthetic,
 }
@@ -133,8 +136,9 @@ def load(
     known = DATASETS.get(str(name_or_path))
     if known is not None:
         _check_root(str(name_or_path), root)
-        given = {} if root is None else {"root": root}
-        return known(**given, **options)
+        if root is not None or str(name_or_path) in PUBLISHED:
+            options["root"] = root
+        return known(**options)
     if root is None and Path(name_or_path).is_dir():
         return load_folder(name_or_path, **options)
     raise _no_dataset(str(name_or_path))
@@ -172,8 +176,10 @@ def loader_options(name: str) -> tuple[str, ...]:
         makers = [embedded.load_synthetic, synthetic.flickr_aes_view]
     elif name in PUBLISHED:
         from jiaa.data import published
+        from jiaa.data.builders import builder_class
 
-        makers = [getattr(published, f"load_{name}")]
+        read_raw = builder_class(name).read_raw
+        makers = [getattr(published, f"load_{name}"), published.open_source, read_raw]
     else:
         if name not in DATASETS and not Path(name).is_dir():
             raise _no_dataset(name)
@@ -181,7 +187,7 @@ def loader_options(name: str) -> tuple[str, ...]:
     names = dict.fromkeys(
         x for make in makers for x in inspect.signature(make).parameters
     )
-    return tuple(x for x in names if x not in ("root", "name", "split", "sizes"))
+    return tuple(x for x in names if x not in NOT_OPTIONS)
 
 
 def default_root(name: str) -> Path:

@@ -110,7 +110,7 @@ def split_users(
     """
     names = sorted(set(workers))
     if isinstance(test, float | int):
-        ranked = sorted(names, key=lambda name: _rank(name, seed))
+        ranked = sorted(names, key=lambda name: rank(name, seed))
         held_out = set(ranked[: round(test * len(names))])
     else:
         held_out = set(test)
@@ -273,5 +273,6 @@ def _check_rows(
         )
 
 
-def _rank(name: str, seed: int) -> bytes:
+def rank(name: str, seed: int) -> bytes:
+    """Sorts names at random; a newcomer does not change the others' order."""
     return hashlib.blake2b(f"{seed}:{name}".encode()).digest()

@@ -10,7 +10,12 @@ from jiaa.data.table import DataError
 
 # Dataset -> its builder's class, in the module of the dataset's name.
 BUILDERS = {
+    "ava": "Ava",
+    "aadb": "Aadb",
     "flickr_aes": "FlickrAes",
+    "real_cur": "RealCur",
+    "psycho_flickr": "PsychoFlickr",
+    "ava_reviews": "AvaReviews",
 }
 
 

@@ -159,8 +159,8 @@ class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
             faults = [packs.faults[row] for row in sorted(packs.faults)]
             raise DataError(
                 f"{len(faults)} unreadable photographs and {len(raw.labels.missing)} "
-                f"missing ones; max_missing={self.max_missing} are tolerated. Replace them, or "
-                f"pass max_missing={lost}. The first: {faults[0]}",
+                f"missing ones; max_missing={self.max_missing} are tolerated. Replace "
+                f"them, or pass max_missing={lost}. The first: {faults[0]}",
                 faults,
             )
         return raw.labels, packs

@@ -60,16 +60,18 @@ def find(data_dir: AnyPath, name: str, *, short_side: int) -> PhotographBuilder 
 def records(builder: PhotographBuilder, split: str) -> Any:
     """The records of a split by number, photographs as JPEG bytes.
 
+    Several splits are added as in "fold1+fold2".
+
     Raises:
       DataError: the dataset has no such split.
     """
-    if split not in builder.info.splits:
+    if not set(split.split("+")) <= set(builder.info.splits):
         raise DataError(
             f"{builder.name} has no {split!r} split, only "
             f"{', '.join(sorted(builder.info.splits))}"
         )
     decoders = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split, decoders=decoders)
+    return builder.as_data_source(split=split, decoders=decoders)  # pyright: ignore
 
 
 def read(
@@ -102,6 +104,8 @@ def _labels(
         if isinstance(feature, tfds.features.Sequence):
             flat = [value for own in values for value in own]
             responses[name] = _array(flat, feature.feature)
+            if name == "worker":
+                responses[name] = responses[name].astype(str)
             counts = [len(own) for own in values]
             responses["image"] = np.repeat(np.arange(len(rows)), counts)
         else:
@@ -119,6 +123,8 @@ def _labels(
 
 def _array(values: Sequence[Any], feature: Any) -> Shaped[np.ndarray, "row ..."]:
     if isinstance(feature, tfds.features.Text):
-        return np.asarray([value.decode() for value in values], dtype=str)
+        words = np.empty(len(values), object)  # reviews' lengths differ by thousands
+        words[:] = [value.decode() for value in values]
+        return words
     shape = (len(values), *feature.shape)
     return np.asarray(values, feature.np_dtype).reshape(shape)

@@ -47,6 +47,7 @@ def write_csv(
     path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], *, join: str = ","
 ) -> None:
     """A table with a header; `join` stands between values, as in ", "."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         if join == ",":
             writer = csv.writer(file)
