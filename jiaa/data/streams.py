@@ -89,11 +89,11 @@ def stream_batches(
     threads: int = 8,
     workers: int = 0,
 ) -> grain.DatasetIterator:
-    """Batches {"index": int32, "images": uint8, ...the targets}; `epochs` None: endless.
+    """Batches {"index": int32, "images": uint8, ...} with the stream's targets.
 
-    `index` is the record's number in the split. To evaluate, pass `epochs=1`,
-    `shuffle=False` and `drop_remainder=False`. Threads, or `workers` processes with as
-    many threads each, read ahead of use.
+    `index` is the record's number in the split. `epochs` None never ends. To evaluate,
+    pass `epochs=1`, `shuffle=False` and `drop_remainder=False`. Threads, or `workers`
+    processes with as many threads each, read ahead of use.
 
     Raises:
       ValueError: the batch does not divide by the processes or exceeds the data.
@@ -198,8 +198,8 @@ def attribute_targets(record: Record) -> dict[str, np.ndarray]:
 
 
 def trait_targets(record: Record) -> dict[str, np.ndarray]:
-    """The Big-Five traits in [-1, 1] of who likes the photograph, their mean if many."""
-    return {"traits": np.mean(record["traits"], axis=0, dtype=np.float32)}
+    """The Big-Five traits in [-1, 1] of who likes the photograph: their mean."""
+    return {"traits": np.asarray(np.mean(record["traits"], axis=0), np.float32)}
 
 
 TARGETS: dict[str, Targets] = {
