@@ -186,8 +186,8 @@ def check_list_labels(
             if name in means and label != (means[name] > 5):
                 findings.add(
                     line,
-                    f"{name} has label {label}, but a mean vote of {means[name]:.4f}; "
-                    "expected 1 above 5, else 0",
+                    f"{name} has label {label}, but a mean vote of {means[name]:.4f} "
+                    f"in {VOTES}; expected 1 above 5, else 0",
                 )
         gathered.read(findings.raise_if_any)
     gathered.raise_if_any()
@@ -196,7 +196,8 @@ def check_list_labels(
 def _suspect(rows: Int[np.ndarray, "image 15"]) -> bool:
     tags = rows[:, 12:14]
     doubled = len(np.unique(rows[:, 1])) < len(rows)
-    return doubled or not rows[:, 2:12].any(axis=1).all() or tags.max() > TAGS
+    voteless = not rows[:, 2:12].any(axis=1).all()
+    return bool(doubled or voteless or tags.max() > TAGS)
 
 
 def _explain(lines: list[tuple[int, str]], findings: Findings) -> None:

@@ -161,9 +161,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     first_line: dict[str, int] = {}
     for number, name in read_lines(path):
         if (before := first_line.setdefault(name, number)) != number:
-            findings.add(
-                number, f"{name!r} stands in line {before} already; remove one"
-            )
+            findings.add(number, f"{name!r} stands in line {before} too; remove one")
         elif len(name.split()) > 1:
             findings.add(number, f"{name!r}: expected one name a line, without spaces")
     findings.raise_if_any()
@@ -187,7 +185,7 @@ def read_scores(path: Path) -> dict[str, float]:
         name, _, value = line.replace(",", " ").rpartition(" ")
         name, problem = check_image_name(name.strip())
         score = parse_number(value)
-        if score is None and position == 0:
+        if position == 0 and value.casefold() == "score":
             continue  # a header
         if score is None or not 0 <= score <= 1:
             findings.add(number, f"score {value!r}; expected a number from 0 to 1")

@@ -44,7 +44,7 @@ def write(
     with (root / "reviews.jsonl").open("w") as file:
         for row in range(images):
             count = min(users, 1 + int(rng.poisson(reviews_per_image - 1)))
-            for user in rng.choice(users, count, replace=False):
+            for user in rng.choice(users, count, replace=False).tolist():
                 stars = int(np.clip(np.rint(truth[user, row]), 1, 5))
                 record = {
                     "image": int(number[row]),

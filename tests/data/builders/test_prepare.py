@@ -1,0 +1,104 @@
+"""A preparation that is killed, started again, and asked for another size."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from data.builders import raw
+from data.folders import write_images
+
+from jiaa.data import images
+from jiaa.data.builders import base, prepare, prepared, shrink
+
+SCRIPT = Path(__file__).with_name("killable_prepare.py")
+ROOT = Path(__file__).parents[3]
+
+
+def wait_until(condition, *, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_alive(pid):
+    """Whether the process runs; a zombie does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def start(root, data_dir, pids):
+    pids.mkdir(exist_ok=True)
+    with (pids.parent / "output").open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", SCRIPT, root, data_dir, pids],
+            env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def test_a_killed_preparation_goes_on_where_it_stopped(raw_root, tmp_path, monkeypatch):
+    root, data_dir = raw_root("real_cur"), tmp_path / "data"
+    work = data_dir / "real_cur" / "short8" / base.WORK
+    run = start(root, data_dir, tmp_path / "pids")
+    wait_until(lambda: len(list(work.glob("*.npz"))) >= 3)
+    os.kill(run.pid, signal.SIGKILL)  # the workers are not told
+    run.wait()
+    workers = [int(path.name) for path in (tmp_path / "pids").iterdir()]
+    assert run.pid not in workers
+    wait_until(lambda: not any(map(is_alive, workers)))
+    packs = {path.name: path.stat().st_mtime_ns for path in work.glob("*.npz")}
+    assert 3 <= len(packs) < 10
+    final = data_dir / "real_cur" / "short8" / "1.0.0"
+    (final.parent / f"{final.name}.incompleteABC").mkdir()  # as TFDS leaves one
+
+    decoded = []
+    real = shrink._write
+    monkeypatch.setattr(shrink, "PACK", 4)
+    monkeypatch.setattr(
+        shrink, "_write", lambda file, *rest: decoded.append(file) or real(file, *rest)
+    )
+    options = {"workers": 1, "short_side": 8, "progress": False}
+    resumed = prepare.prepare("real_cur", root, data_dir, **options)
+    assert not {file.name for file in decoded} & set(packs), "nothing is done twice"
+    assert len(decoded) == 10 - len(packs)
+    decoded.clear()
+    assert prepare.prepare("real_cur", root, tmp_path / "whole", **options) == resumed
+    assert len(decoded) == 10
+    files = raw.snapshot(data_dir), raw.snapshot(tmp_path / "whole")
+    assert set(files[0]) == set(files[1]), "no work and no torn folder is left"
+    for name in files[0]:
+        if "array_record" in name:
+            assert files[0][name] == files[1][name]
+
+
+def test_what_is_prepared_is_not_prepared_again(raw_root, data_dir, monkeypatch):
+    before = raw.snapshot(data_dir("real_cur") / "real_cur")
+    monkeypatch.setattr(shrink, "shrink", None)
+    options = {"workers": 1, "progress": False}
+    prepare.prepare("real_cur", raw_root("real_cur"), data_dir("real_cur"), **options)
+    assert raw.snapshot(data_dir("real_cur") / "real_cur") == before
+
+
+def test_photographs_are_stored_at_the_chosen_size(raw_root, tmp_path):
+    root, data_dir = tmp_path / "raw", tmp_path / "data"
+    shutil.copytree(raw_root("real_cur"), root)
+    file = sorted(root.rglob("*.jpg"))[0]
+    write_images(file.parent, [file.name], side=40)
+    options = {"workers": 1, "progress": False}
+    for side in (8, 24):
+        prepare.prepare("real_cur", root, data_dir, short_side=side, **options)
+    for wanted, stored in ((4, 8), (8, 8), (9, 24), (300, 24)):
+        builder = prepared.find(data_dir, "real_cur", short_side=wanted)
+        assert builder.size.name == f"short{stored}", "the smallest that will do"
+        _, photographs = prepared.read(builder)
+        assert images.decode(photographs[0]).shape == (stored, stored, 3)
