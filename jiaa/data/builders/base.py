@@ -7,6 +7,7 @@ on all cores, resumable after a kill; splits; ArrayRecord files.
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import io
 import shutil
@@ -200,6 +201,12 @@ def build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
     Raises:
       DataError: wrong rows, or too many missing or unreadable photographs.
     """
+    with _alone(builder.work_dir):
+        _build(builder, manual_dir)
+    shutil.rmtree(builder.work_dir, ignore_errors=True)
+
+
+def _build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
     final = Path(builder.data_dir)
     for left_over in final.parent.glob(f"{final.name}.incomplete*"):
         shutil.rmtree(left_over)
@@ -209,4 +216,17 @@ def build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
         builder.download_and_prepare(
             download_dir=builder.work_dir / "downloads", download_config=config
         )
-    shutil.rmtree(builder.work_dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(work_dir: Path) -> Iterator[None]:
+    """Refuses a second run beside this one, which would remove what this one writes."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with (work_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(
+                f"{work_dir}: another run prepares this dataset; wait for it or end it"
+            ) from error
+        yield

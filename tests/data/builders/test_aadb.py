@@ -1,6 +1,7 @@
 """AADB: counts of the real files, and each photograph in one split."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,26 @@ def test_real_photographs_are_in_one_split_each(data_root):
     )
     photos = [aadb.photo_id(name) for name in split]
     assert len(set(photos)) == len(photos)
+
+
+@pytest.mark.data
+def test_the_card_tells_the_real_means(data_root):
+    card = Path(__file__).parents[3] / "docs" / "datasets" / "aadb.md"
+    told = {}
+    for line in card.read_text().splitlines():
+        if line.startswith("|") and ", mean" in line:
+            name, *means = [cell.strip() for cell in line.strip("|").split("|")]
+            told[name.removesuffix(", mean")] = [float(mean) for mean in means]
+    tables = split_files(data_root)
+    of = {x: np.asarray(list(tables[x].values())) for x in aadb.SPLITS}
+    names = [*aadb.ATTRIBUTES.values(), "score"]
+    spelt = {"color_harmony": "colour harmony", "vivid_color": "vivid colour"}
+    spelt["interesting_content"] = "content"
+    assert len(told) == 12
+    for column, name in enumerate(names):
+        means = [of[split][:, column].mean() for split in ("train", "val", "test")]
+        expected = told[spelt.get(name, name.replace("_", " "))]
+        np.testing.assert_allclose(means, expected, atol=6e-4, err_msg=name)
 
 
 def test_a_photograph_is_told_by_its_number():

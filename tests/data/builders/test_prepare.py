@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from data.builders import raw
 from data.folders import write_images
 
 from jiaa.data import images
-from jiaa.data.builders import base, prepare, prepared, shrink
+from jiaa.data.builders import base, builder_class, prepare, prepared, shrink
+from jiaa.data.table import DataError
 
 SCRIPT = Path(__file__).with_name("killable_prepare.py")
 ROOT = Path(__file__).parents[3]
@@ -87,6 +89,20 @@ def test_what_is_prepared_is_not_prepared_again(raw_root, data_dir, monkeypatch)
     options = {"workers": 1, "progress": False}
     prepare.prepare("real_cur", raw_root("real_cur"), data_dir("real_cur"), **options)
     assert raw.snapshot(data_dir("real_cur") / "real_cur") == before
+
+
+def test_a_second_run_at_the_same_time_is_refused(raw_root, tmp_path, monkeypatch):
+    options = {"workers": 1, "progress": False}
+
+    def meanwhile(*_, **__):
+        with pytest.raises(DataError, match="another run prepares this dataset"):
+            prepare.prepare("real_cur", raw_root("real_cur"), tmp_path, **options)
+        return []
+
+    monkeypatch.setattr(base, "_build", meanwhile)
+    base.build(
+        builder_class("real_cur")(data_dir=tmp_path, **options), raw_root("real_cur")
+    )
 
 
 def test_photographs_are_stored_at_the_chosen_size(raw_root, tmp_path):
