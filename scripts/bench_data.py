@@ -64,18 +64,18 @@ def small(folder: Path, workers: int) -> None:
         timed("write", lambda: FORMATS["flickr_aes"](raw, **options), items=images)
     timed("--check", lambda: prepare.check("flickr_aes", raw), items=images)
     data_dir = folder / "flickr_aes_prepared"
-    options = {"workers": workers, "progress": False}
+    options: dict = {"workers": workers, "progress": False}
     counts = timed(
         "prepare",
         lambda: prepare.prepare("flickr_aes", raw, data_dir, **options),
         items=images,
     )
     print(prepare.table(counts))
-    options = {"image_size": 48, "progress": False, "decode_workers": workers}
+    reading = {"image_size": 48, "progress": False, "decode_workers": workers}
     for what, root in (("raw", raw), ("prepared", data_dir)):
         timed(
             f"load('flickr_aes') from {what} files",
-            lambda root=root: load("flickr_aes", root=root, **options),
+            lambda root=root: load("flickr_aes", root=root, **reading),
             items=images,
         )
     stream = streams.open_stream(
@@ -97,7 +97,7 @@ def photographs(folder: Path, workers: int) -> None:
     timed("decode at 512 px, nothing else", each(decode_half, paths), items=images)
     timed("shrink", each(lambda x: shrink(x, short_side=256), paths), items=images)
     data_dir = folder / f"real_cur_prepared_{workers}"
-    options = {"workers": workers, "progress": False}
+    options: dict = {"workers": workers, "progress": False}
     timed(
         f"prepare, {workers} workers",
         lambda: prepare.prepare("real_cur", raw, data_dir, **options),

@@ -5,82 +5,21 @@ where the files are raw.
 """
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, PyTree
 
-from jiaa.data.builders import builder_class, prepared
 from jiaa.data.builders.ava import mean_stars
 from jiaa.data.builders.labels import Labels, check_disjoint
+from jiaa.data.builders.source import Source, open_source
 from jiaa.data.dataset import Dataset, assemble
-from jiaa.data.images import AnyPath, Size, sides
-from jiaa.data.store import load_images
+from jiaa.data.images import AnyPath
 from jiaa.data.table import DataError
-from jiaa.types import ImageStore, Ratings
+from jiaa.types import Ratings
 
 STARS = (1.0, 5.0)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Source:
-    """Checked labels, and how their photographs come into memory."""
-
-    name: str
-    labels: Labels
-    store: Callable[[], ImageStore]
-
-
-def open_source(
-    name: str,
-    root: AnyPath,
-    *,
-    split: str | None = None,
-    max_missing: int | None = None,
-    image_size: Size = 256,
-    decode_workers: int | None = None,
-    progress: bool = True,
-    cache_dir: AnyPath | None = None,
-    **raw_options: Any,
-) -> Source:
-    """The dataset under `root`: built records if there are some, else raw files.
-
-    With `split`, only that split's images. `max_missing` (default: the builder's) of
-    the raw photographs may have no file; the other options are those of `load_images`.
-
-    Raises:
-      DataError: wrong rows, missing images, no such split, or `raw_options` where the
-        records have been built without them.
-    """
-    builder = prepared.find(root, name, short_side=min(sides(image_size)))
-    cls, version = builder_class(name), None
-    known = set(inspect.signature(cls.read_raw).parameters) - {"root"}
-    if unknown := sorted(set(raw_options) - known):
-        raise TypeError(f"{name} takes no {unknown[0]!r}, only {', '.join(known)}")
-    if builder is not None:
-        _refuse(raw_options, builder.data_dir)
-        splits = None if split is None else [split]
-        labels, photographs = prepared.read(builder, splits=splits)
-        version = photographs.version
-    else:
-        allowed = cls.MAX_MISSING if max_missing is None else max_missing
-        raw = cls.read_raw(Path(root), max_missing=allowed, **raw_options)
-        labels, photographs = _part(raw.labels, raw.paths, split, name)
-
-    def store() -> ImageStore:
-        return load_images(
-            photographs,
-            size=image_size,
-            workers=decode_workers,
-            progress=progress,
-            cache_dir=cache_dir,
-            version=version,
-        )
-
-    return Source(name, labels, store)
 
 
 def load_flickr_aes(
@@ -220,7 +159,12 @@ def load_ava(root: AnyPath, *, split: str | None = None, **options: Any) -> Data
 
 
 def load_aadb(
-    root: AnyPath, *, split: str | None = None, min_ratings: int = 1, **options: Any
+    root: AnyPath,
+    *,
+    split: str | None = None,
+    rater_counts: tuple[int, int] | None = None,
+    min_ratings: int = 1,
+    **options: Any,
 ) -> Dataset:
     """AADB (Kong et al., ECCV 2016): attributes, scores, and users if they are known.
 
@@ -229,12 +173,22 @@ def load_aadb(
     is (1 + 4 score) / 5. With them, a rating belongs to its image's split, so one
     person may be a user of several.
 
+    `rater_counts` (100, 200) is PAM's protocol instead: those who rated that many
+    images are the test users (28 of them in the paper), and their images test images.
+
     Raises:
-      DataError: as `open_source`.
+      DataError: as `open_source`; `rater_counts`, but nobody rated so many.
       ImageError: unreadable images.
     """
-    source = open_source("aadb", root, split=split, **options)
+    part = split if rater_counts is None else None
+    source = open_source("aadb", root, split=part, **options)
     labels = source.labels
+    if rater_counts is not None:
+        test = _rated_between(labels, *rater_counts)
+        ratings = labels.ratings(STARS)
+        return _with_users(
+            source, ratings, test=test, split=split, min_ratings=min_ratings
+        )
     if not len(labels.responses["stars"]):
         unit = (1 + 4 * labels.columns["score"].astype(np.float64)) / 5
         return _of_crowds(source, unit, np.full(len(unit), 5), scale=STARS)
@@ -329,27 +283,18 @@ def _image_split(labels: Labels) -> dict[str, str]:
     return dict(zip(labels.image_ids, labels.image_split.tolist(), strict=True))
 
 
-def _part(
-    labels: Labels, paths: tuple[Path, ...], split: str | None, name: str
-) -> tuple[Labels, tuple[Path, ...]]:
-    """The labels and files of one split, or of all."""
-    if split is None:
-        return labels, paths
-    rows = np.flatnonzero(labels.image_split == split)
-    if not len(rows):
-        known = ", ".join(labels.split_names)
-        raise DataError(f"{name} has no {split!r} images, only {known}")
-    return labels.take(rows), tuple(paths[row] for row in rows)
-
-
-def _refuse(raw_options: dict[str, Any], where: str) -> None:
-    """What decides at building cannot be decided again."""
-    given = [key for key, value in raw_options.items() if value is not None]
-    if given:
+def _rated_between(labels: Labels, least: int, most: int) -> np.ndarray:
+    """Which ratings are those of somebody who gave so many."""
+    _, worker, counts = np.unique(
+        labels.responses["worker"], return_inverse=True, return_counts=True
+    )
+    chosen = (counts >= least) & (counts <= most)
+    if not chosen.any():
         raise DataError(
-            f"{given[0]}={raw_options[given[0]]!r}: {where} has been built without it; "
-            "leave it out, or give the folder of the raw files as root"
+            f"nobody rated {least} to {most} images; expected somebody. Add "
+            "ratings.csv with the raters' own stars, or change rater_counts"
         )
+    return chosen[worker]
 
 
 def _first_reviews(labels: Labels) -> Labels:

@@ -177,9 +177,10 @@ def loader_options(name: str) -> tuple[str, ...]:
     elif name in PUBLISHED:
         from jiaa.data import published
         from jiaa.data.builders import builder_class
+        from jiaa.data.builders.source import open_source
 
         read_raw = builder_class(name).read_raw
-        makers = [getattr(published, f"load_{name}"), published.open_source, read_raw]
+        makers = [getattr(published, f"load_{name}"), open_source, read_raw]
     else:
         if name not in DATASETS and not Path(name).is_dir():
             raise _no_dataset(name)

@@ -118,6 +118,25 @@ def test_aadb_scores_are_stars_with_and_without_raters(raw_root, tmp_path):
     np.testing.assert_array_equal(crowds.raters, with_users.raters)
 
 
+def test_aadb_raters_with_so_many_images_can_be_the_test_users(raw_root, tmp_path):
+    root = raw_root("aadb")
+    lines = (root / "ratings.csv").read_text().splitlines()[1:]
+    raters = [line.split(",")[0] for line in lines]
+    counts = sorted(raters.count(name) for name in set(raters))
+    least = counts[-3]
+    dataset = load("aadb", root, rater_counts=(least, 1000))
+    test, train = dataset.split("test"), dataset.split("train")
+    assert len(test) == sum(count >= least for count in counts)
+    assert len(test) + len(train) <= 8
+    assert (test.mask.sum(axis=1) >= least).all()
+    published.check_sides(dataset)
+    assert set(load("aadb", root, rater_counts=(least, 1000), split="test").tasks) == {
+        "test"
+    }
+    with pytest.raises(DataError, match="nobody rated 1000 to 2000 images"):
+        load("aadb", root, rater_counts=(1000, 2000))
+
+
 def test_real_cur_owners_are_test_users(data_dir):
     dataset = load("real_cur", data_dir("real_cur"))
     assert len(dataset.split("test")) == 4

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
 from jiaa.data.builders.labels import Labels, Raw
 from jiaa.data.builders.shrink import Packs, shrink_all
@@ -173,10 +174,17 @@ class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         image = labels.responses.get("image", np.empty(0, int))
         order = np.argsort(image, kind="stable")
         ends = np.searchsorted(image[order], np.arange(len(labels.image_ids) + 1))
+        bar = tqdm(
+            desc=f"write {split} records",
+            total=int((labels.image_split == split).sum()),
+            unit="image",
+            disable=not self.progress,
+        )
         for position, jpeg in packs:
             row = rows[position]
             if labels.image_split[row] != split:
                 continue
+            bar.update()
             own = order[ends[row] : ends[row + 1]]
             yield (
                 labels.image_ids[row],
