@@ -4,7 +4,8 @@ python scripts/bench_data.py labels       255,000 rows of AVA.txt, 500 photograp
 python scripts/bench_data.py small        40,000 small photographs in FLICKR-AES' format
 python scripts/bench_data.py photographs  300 of 1024 px: shrinking, and reading batches
 
-The files are synthetic and lie in --folder, which is kept. Times are wall-clock with
+The files are synthetic and lie in --folder, which is kept; drawing those of 1024 px
+takes eight minutes. Times are wall-clock with
 the files in the page cache, after a first pass. docs/datasets/speed.md has the figures.
 """
 

@@ -183,6 +183,18 @@ def test_reviews_come_with_their_users_and_can_be_rated(raw_root, data_dir):
     np.testing.assert_allclose(again.scores[again.mask], np.where(love, 0.4, 0.2))
 
 
+def test_a_split_of_the_generated_world_is_loaded_alone():
+    sizes = {"train_users": 6, "test_users": 2, "train_images": 12, "gold_images": 2}
+    options = {"image_size": 16, "test_ratings": (4, 5), **sizes}
+    test = jiaa.data.load("synthetic", split="test", **options)
+    assert set(test.tasks) == {"test"}
+    assert set(test.image_split.tolist()) == {"test"}
+    whole = jiaa.data.load("synthetic", **options)
+    rows = np.flatnonzero(whole.image_split == "test")
+    np.testing.assert_array_equal(test.store.images, whole.store.images[rows])
+    assert repr(test).endswith("test 2 users)")
+
+
 def test_only_keeps_what_users_of_shared_images_rated(raw_root):
     whole = load("flickr_aes", raw_root("flickr_aes"), share_images=True)
     part = whole.only("test")

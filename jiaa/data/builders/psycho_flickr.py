@@ -162,6 +162,8 @@ def _likes(
     strangers, stray = set(), []
     for name, path in sorted(list_files(folder).items()):
         user, _, image = name.partition("/")
+        if path.name.startswith("."):
+            continue  # what file managers leave behind
         if not image:
             stray.append(name)
         elif user not in users:

@@ -18,7 +18,7 @@ _shrink = shrink.shrink
 def slow_shrink(path, *, short_side):
     """`shrink` after a moment."""
     (PIDS / str(os.getpid())).touch()
-    time.sleep(0.05)
+    time.sleep(0.1)
     return _shrink(path, short_side=short_side)
 
 

@@ -52,14 +52,14 @@ def test_a_killed_preparation_goes_on_where_it_stopped(raw_root, tmp_path, monke
     root, data_dir = raw_root("real_cur"), tmp_path / "data"
     work = data_dir / "real_cur" / "short8" / base.WORK
     run = start(root, data_dir, tmp_path / "pids")
-    wait_until(lambda: len(list(work.glob("*.npz"))) >= 3)
+    wait_until(lambda: len(list(work.glob("*.npz"))) >= 2)
     os.kill(run.pid, signal.SIGKILL)  # the workers are not told
     run.wait()
     workers = [int(path.name) for path in (tmp_path / "pids").iterdir()]
     assert run.pid not in workers
     wait_until(lambda: not any(map(is_alive, workers)))
     packs = {path.name: path.stat().st_mtime_ns for path in work.glob("*.npz")}
-    assert 3 <= len(packs) < 10
+    assert 2 <= len(packs) < 10
     final = data_dir / "real_cur" / "short8" / "1.0.0"
     (final.parent / f"{final.name}.incompleteABC").mkdir()  # as TFDS leaves one
 
