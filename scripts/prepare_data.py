@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from jiaa.data.builders import BUILDERS, prepare
-from jiaa.data.table import DataError
+from jiaa.data.table import SHOWN, DataError
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -48,9 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print(run(flags))
     except DataError as error:
-        print(f"{len(error.faults)} faults", file=sys.stderr)
-        print("\n".join(error.faults), file=sys.stderr)
-        print(f"\n{error}", file=sys.stderr)
+        if len(error.faults) > SHOWN:  # the message has the first of them only
+            print("\n".join(error.faults), end="\n\n", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -177,7 +177,8 @@ def check_missing(
         raise DataError(
             "\n".join([f"{found}; max_missing={max_missing} are tolerated", *lines])
             + "\nAdd the files, correct the names (they are relative to this folder), "
-            f"or pass max_missing={len(missing)} to leave their ratings out"
+            f"or pass max_missing={len(missing)} to leave their ratings out",
+            [f"{folder}: {name!r} has no file" for name in missing],
         )
     logging.getLogger(__name__).warning("%s; left out:\n%s", found, "\n".join(lines))
     return missing

@@ -183,27 +183,17 @@ def load_aadb(
     part = split if rater_counts is None else None
     source = open_source("aadb", root, split=part, **options)
     labels = source.labels
+    ratings = labels.ratings(STARS)
     if rater_counts is not None:
         test = _rated_between(labels, *rater_counts)
-        ratings = labels.ratings(STARS)
         return _with_users(
             source, ratings, test=test, split=split, min_ratings=min_ratings
         )
-    if not len(labels.responses["stars"]):
+    if not len(ratings.stars):
         unit = (1 + 4 * labels.columns["score"].astype(np.float64)) / 5
         return _of_crowds(source, unit, np.full(len(unit), 5), scale=STARS)
-    dataset = assemble(
-        labels.ratings(STARS),
-        source.store(),
-        name=source.name,
-        image_names=labels.image_ids,
-        user_split=None,
-        image_split=_image_split(labels),
-        metadata=labels.columns,
-        min_ratings=min_ratings,
-        missing=labels.missing,
-        notes=labels.notes,
-    )
+    places = dict(zip(labels.image_ids, labels.image_split.tolist(), strict=True))
+    dataset = _assemble(source, ratings, None, places, min_ratings=min_ratings)
     return dataset if split is None else dataset.only(split)
 
 
@@ -222,21 +212,38 @@ def _with_users(
     of_user = np.where(test, "test", "train").tolist()
     held_out = set(ratings.image[test].tolist())
     places = {x: "test" if x in held_out else "train" for x in labels.image_ids}
-    dataset = assemble(
+    dataset = _assemble(
+        source,
+        ratings,
+        dict(zip(ratings.worker.tolist(), of_user, strict=True)),
+        None if share_images else places,
+        side=side,
+        min_ratings=min_ratings,
+    )
+    check_sides(dataset)
+    return dataset if split is None else dataset.only(split)
+
+
+def _assemble(
+    source: Source,
+    ratings: Ratings,
+    user_split: dict[str, str] | None,
+    image_split: dict[str, str] | None,
+    **options: Any,
+) -> Dataset:
+    labels = source.labels
+    return assemble(
         ratings,
         source.store(),
         name=source.name,
         image_names=labels.image_ids,
-        user_split=dict(zip(ratings.worker.tolist(), of_user, strict=True)),
-        image_split=None if share_images else places,
+        user_split=user_split,
+        image_split=image_split,
         metadata=labels.columns,
-        side=side,
-        min_ratings=min_ratings,
         missing=labels.missing,
         notes=labels.notes,
+        **options,
     )
-    check_sides(dataset)
-    return dataset if split is None else dataset.only(split)
 
 
 def _of_crowds(
@@ -277,10 +284,6 @@ def check_sides(dataset: Dataset) -> None:
     if dataset.image_split.any():
         images = {name: users.image_ids[users.mask].tolist() for name, users in tasks}
         check_disjoint(images, what="images")
-
-
-def _image_split(labels: Labels) -> dict[str, str]:
-    return dict(zip(labels.image_ids, labels.image_split.tolist(), strict=True))
 
 
 def _rated_between(labels: Labels, least: int, most: int) -> np.ndarray:

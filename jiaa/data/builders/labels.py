@@ -127,7 +127,7 @@ def response_columns(
     """`Labels.responses` of ratings, sorted by image and worker."""
     rows = {name: row for row, name in enumerate(image_ids)}
     unique, inverse = np.unique(ratings.image, return_inverse=True)
-    image = np.asarray([rows[str(name)] for name in unique])[inverse]
+    image = np.asarray([rows[str(name)] for name in unique], np.int64)[inverse]
     columns = {"image": image, "worker": ratings.worker, "stars": ratings.stars}
     order = np.lexsort((ratings.worker, image))
     return {name: values[order] for name, values in (columns | further).items()}

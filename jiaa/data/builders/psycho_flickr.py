@@ -10,7 +10,7 @@ protocol. The same NAME.jpg in several users' folders is one photograph: it lies
 fold of the first of them by name, and is a test image whenever any of them is tested.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -93,30 +93,11 @@ class PsychoFlickr(base.PhotographBuilder):
         folder = gathered.read(labels.image_folder, root, image_folder, IMAGES)
         gathered.raise_if_any()
         likes = _likes(folder, traits, max_missing=max_missing)
-        folds = fold_of_users(traits, seed=seed)
         files: dict[str, Path] = {}
         for (_, name), path in likes.items():
             files.setdefault(name, path)
-        names = sorted(files)
-        rows = {name: row for row, name in enumerate(names)}
-        pairs = sorted((rows[name], user) for user, name in likes)
-        image = np.asarray([row for row, _ in pairs])
-        users = [user for _, user in pairs]
-        fold = np.asarray([folds[user] for user in users], np.int32)
-        first = np.searchsorted(image, np.arange(len(names)))
-        known = Labels(
-            image_ids=tuple(names),
-            image_split=np.asarray([f"fold{number}" for number in fold[first]]),
-            columns={},
-            responses={
-                "image": image,
-                "worker": np.asarray(users),
-                "traits": np.asarray([traits[user] for user in users], np.float32),
-                "fold": fold,
-            },
-            notes=_shared(image, fold),
-        )
-        return Raw(known, tuple(files[name] for name in names))
+        known = _label(sorted(files), likes, traits, fold_of_users(traits, seed=seed))
+        return Raw(known, tuple(files[name] for name in known.image_ids))
 
 
 def read_traits(path: Path) -> dict[str, Float[np.ndarray, " trait"]]:
@@ -152,6 +133,33 @@ def fold_of_users(users: Mapping[str, object], *, seed: int) -> dict[str, int]:
     """User -> fold, from 0 to 9; folds have equal size, give or take one."""
     ranked = sorted(users, key=lambda user: rank(user, seed))
     return {user: position % FOLDS for position, user in enumerate(ranked)}
+
+
+def _label(
+    names: list[str],
+    likes: Iterable[tuple[str, str]],
+    traits: Mapping[str, Float[np.ndarray, " trait"]],
+    folds: Mapping[str, int],
+) -> Labels:
+    """`likes` are pairs of user and image, each image one of `names`."""
+    rows = {name: row for row, name in enumerate(names)}
+    pairs = sorted((rows[name], user) for user, name in likes)
+    image = np.asarray([row for row, _ in pairs])
+    users = [user for _, user in pairs]
+    fold = np.asarray([folds[user] for user in users], np.int32)
+    first = np.searchsorted(image, np.arange(len(names)))
+    return Labels(
+        image_ids=tuple(names),
+        image_split=np.asarray([f"fold{number}" for number in fold[first]]),
+        columns={},
+        responses={
+            "image": image,
+            "worker": np.asarray(users),
+            "traits": np.asarray([traits[user] for user in users], np.float32),
+            "fold": fold,
+        },
+        notes=_shared(image, fold),
+    )
 
 
 def _likes(

@@ -48,11 +48,8 @@ def open_source(
     """
     builder = prepared.find(root, name, short_side=min(sides(image_size)))
     cls, version = builder_class(name), None
-    known = set(inspect.signature(cls.read_raw).parameters) - {"root"}
-    if unknown := sorted(set(raw_options) - known):
-        raise TypeError(f"{name} takes no {unknown[0]!r}, only {', '.join(known)}")
+    _check(raw_options, cls, None if builder is None else builder.data_dir)
     if builder is not None:
-        _refuse(raw_options, builder.data_dir)
         splits = None if split is None else [split]
         labels, photographs = prepared.read(builder, splits=splits)
         version = photographs.version
@@ -87,8 +84,14 @@ def _part(
     return labels.take(rows), tuple(paths[row] for row in rows)
 
 
-def _refuse(raw_options: dict[str, Any], where: str) -> None:
-    """What decides at building cannot be decided again."""
+def _check(raw_options: dict[str, Any], builder: Any, where: str | None) -> None:
+    """Refuses unknown options, and what has been decided when records were built."""
+    known = set(inspect.signature(builder.read_raw).parameters) - {"root"}
+    if unknown := sorted(set(raw_options) - known):
+        takes = ", ".join(sorted(known))
+        raise TypeError(f"{builder.name} takes no {unknown[0]!r}, only {takes}")
+    if where is None:
+        return
     given = [key for key, value in raw_options.items() if value is not None]
     if given:
         raise DataError(
