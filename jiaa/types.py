@@ -81,7 +81,7 @@ class Ratings:
 class ImageStore:
     """Images as uint8 RGB, or a frozen trunk's features of them: exactly one is set.
 
-    Images may be files that decode when they are indexed (`data.stream.Photographs`):
+    Images may be `data.photographs.Photographs`, which decode when they are indexed:
     such a store is read in batches, or compacted, and never passed to `jit`. Where
     `image_ids` is set, ascending, the store holds those images alone, in that order.
     """

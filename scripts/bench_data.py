@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jiaa.data import load, loader, streams
+from jiaa.data import load, records, stream
 from jiaa.data.builders import ava, prepare
 from jiaa.data.builders.shrink import shrink
+from jiaa.data.photographs import Photographs
 from jiaa.data.synthetic.formats import FORMATS
 
 BATCH = 32
@@ -79,10 +80,10 @@ def small(folder: Path, workers: int) -> None:
             lambda root=root: load("flickr_aes", root=root, **reading),
             items=images,
         )
-    stream = streams.open_stream(
+    prepared = records.open_stream(
         "flickr_aes", data_dir, split="train", batch_size=BATCH, image_size=48
     )
-    read(f"batches of {BATCH} from records", one_epoch(stream), len(stream.records))
+    read(f"batches of {BATCH} from records", one_epoch(prepared), images)
 
 
 def photographs(folder: Path, workers: int) -> None:
@@ -104,15 +105,20 @@ def photographs(folder: Path, workers: int) -> None:
         lambda: prepare.prepare("real_cur", raw, data_dir, **options),
         items=images,
     )
-    stream = streams.open_stream(
+    prepared = records.open_stream(
         "real_cur", data_dir, split="test", batch_size=BATCH, crop=224
     )
     read("raw folder, PyTorch DataLoader", torch_batches(paths), images)
-    files = loader.image_batches(
-        paths, image_size=256, batch_size=BATCH, seed=0, epochs=1, threads=0
+    files = stream.image_batches(
+        Photographs(paths, size=256),
+        batch_size=BATCH,
+        seed=0,
+        epochs=1,
+        drop_remainder=False,
+        threads=0,
     )
-    read("raw folder, jiaa.data.loader", files, images)
-    read("prepared, jiaa.data.streams", one_epoch(stream), len(stream.records))
+    read("raw folder, jiaa.data.photographs", files, images)
+    read("prepared, jiaa.data.records", one_epoch(prepared), images)
 
 
 def each(work: Callable[[Path], Any], paths: list[Path]) -> Callable[[], None]:
@@ -138,10 +144,10 @@ def decode_half(path: Path) -> None:
         image.load()
 
 
-def one_epoch(stream: streams.Stream) -> Iterable:
+def one_epoch(prepared: stream.Stream) -> Iterable:
     """Every record once, on this thread."""
-    return streams.stream_batches(
-        stream, seed=0, epochs=1, drop_remainder=False, threads=0
+    return stream.stream_batches(
+        prepared, seed=0, epochs=1, drop_remainder=False, threads=0
     )
 
 

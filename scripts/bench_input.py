@@ -125,11 +125,11 @@ def feeds(paths: list[str], *, batch_size: int, workers: int) -> dict[str, Feed]
     """All contestants."""
     import jax
 
-    from jiaa.data import loader, store, stream
+    from jiaa.data import loader, photographs, store, stream
 
     options = {"batch_size": batch_size, "seed": 0}
     kept = store.load_images(paths, size=STORED, progress=False)
-    files = stream.Photographs(paths, size=STORED)
+    files = photographs.Photographs(paths, size=STORED)
     device = jax.local_devices()[0]
     ahead = {**options, "sharding": device}
     cores = len(os.sched_getaffinity(0))
@@ -265,11 +265,11 @@ def waiting(paths: list[str], flags: argparse.Namespace) -> list[_benchmark.Row]
     """A row a way of reading: how long a training run waited in `next(batches)`."""
     import jax
 
-    from jiaa.data import loader, store, stream
+    from jiaa.data import loader, photographs, store, stream
 
     train = make_training(paths, flags)
     kept = jax.device_put(store.load_images(paths, size=STORED, progress=False))
-    files = stream.Photographs(paths, size=STORED)
+    files = photographs.Photographs(paths, size=STORED)
     options = {"batch_size": flags.batch_size, "seed": 0}
     ahead = {**options, "sharding": jax.local_devices()[0]}
     cores = len(os.sched_getaffinity(0))

@@ -18,7 +18,7 @@ from jaxtyping import Array, Int, Key
 
 from jiaa.cli.options import Config, ConfigError
 from jiaa.data import loader, stream
-from jiaa.data.stream import Photographs
+from jiaa.data.photographs import Photographs
 from jiaa.meta import gather
 from jiaa.train import mesh as train_mesh
 from jiaa.types import ImageStore, UserTasks

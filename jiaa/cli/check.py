@@ -17,7 +17,7 @@ from jiaa.cli.options import (
     word,
 )
 from jiaa.cli.unused import check_unused, field_of
-from jiaa.data.sources import Images
+from jiaa.data.photographs import Images
 from jiaa.models import feature_map
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import FeatureView

@@ -27,7 +27,7 @@ from jiaa.cli.problem import (
 )
 from jiaa.cli.settings import FREE
 from jiaa.data import Dataset
-from jiaa.data.stream import Photographs
+from jiaa.data.photographs import Photographs
 from jiaa.meta import bilevel
 from jiaa.meta.inner import loss_function
 from jiaa.meta.sequential import SequentialStep

@@ -3,12 +3,14 @@
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int, PyTree, Shaped
 
 from jiaa.data.folder import select
+from jiaa.data.photographs import Photographs
 from jiaa.data.table import DataError, some
 from jiaa.data.tasks import mean_scores, rating_counts, user_ids, user_tasks
 from jiaa.types import ImageStore, Ratings, UserTasks
@@ -83,7 +85,7 @@ class Dataset:
             tasks[name] = dataclasses.replace(own, image_ids=ids)
         store = self.store
         if len(rows) < len(store):
-            store = jax.tree.map(lambda values: values[rows], store)
+            store = jax.tree.map(lambda values: _some(values, rows), store)
         return dataclasses.replace(
             self,
             store=store,
@@ -98,6 +100,11 @@ class Dataset:
     def generic_ids(self) -> Int[np.ndarray, " image"]:
         """The images that training raters rated: the examples of generic training."""
         return np.flatnonzero(self.raters).astype(np.int32)
+
+
+def _some(values: Any, rows: Int[np.ndarray, " image"]) -> Any:
+    """Rows of an array, or of photographs that stay as they are."""
+    return values.select(rows) if isinstance(values, Photographs) else values[rows]
 
 
 def assemble(

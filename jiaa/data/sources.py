@@ -5,23 +5,21 @@ import functools
 import inspect
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from jiaa.data.dataset import Dataset, assemble
 from jiaa.data.folder import Folder, Scale, read_folder, select
 from jiaa.data.images import AnyPath, Size
-from jiaa.data.store import load_images
-from jiaa.data.stream import Photographs
+from jiaa.data.photographs import Images, open_images
 from jiaa.data.table import DataError, some
 from jiaa.data.tasks import rating_counts, split_users
 from jiaa.types import ImageStore, Ratings
 
 MixedRaters = Literal["error", "drop", "divide"]
-Images = Literal["device", "stream"]
 # Parameters of loaders that no config sets.
 NOT_OPTIONS = ("root", "name", "split", "sizes", "options", "raw_options", "rate")
 DATA_VARIABLE = "JIAA_DATA"  # names the folder that holds one folder a dataset
@@ -55,7 +53,7 @@ def load_folder(
 
     `images` "device" decodes all of them now (`store.load_images`), for stores that fit
     on a device or into memory; "stream" decodes none before it is needed, and keeps
-    none (`stream.Photographs`).
+    none (`photographs.Photographs`).
 
     Raises:
       DataError: wrong rows, too many missing images, mixed raters, unknown test users.
@@ -66,7 +64,7 @@ def load_folder(
         folder, placement = _as_described(folder, mixed_raters)
     else:
         placement = _as_chosen(folder, test_users, seed=seed, share_images=share_images)
-    store = _open_images(
+    store = open_images(
         folder.paths,
         images,
         size=image_size,
@@ -298,29 +296,6 @@ def _held_out(ratings: Ratings, user_split: Mapping[str, str]) -> dict[str, str]
         if user_split[worker] == "test":
             split[image] = "test"
     return split
-
-
-def _open_images(
-    paths: Sequence[AnyPath],
-    images: Images,
-    *,
-    size: Size,
-    workers: int | None,
-    progress: bool,
-    cache_dir: AnyPath | None,
-) -> ImageStore:
-    """The photographs decoded, or as files to be decoded when they are needed.
-
-    Raises:
-      ValueError: neither is asked for.
-    """
-    if images not in get_args(Images):
-        raise ValueError(f"images={images!r}; expected 'device' or 'stream'")
-    if images == "stream":
-        return ImageStore(images=Photographs(paths, size=size))
-    return load_images(
-        paths, size=size, workers=workers, progress=progress, cache_dir=cache_dir
-    )
 
 
 def _assemble(folder: Folder, store: ImageStore, **placement: Any) -> Dataset:

@@ -64,7 +64,7 @@ def fits_on_device(
     """Whether the store takes at most `fraction` of the device's free memory.
 
     Where the device does not tell (a CPU), the machine's memory counts. What is no
-    array (`stream.Photographs`) stays where it is.
+    array (`photographs.Photographs`) stays where it is.
     """
     if not isinstance(store.content, np.ndarray | jax.Array):
         return False

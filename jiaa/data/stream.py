@@ -1,88 +1,123 @@
-"""Images that the device does not hold: read ahead of the step that needs them.
+"""Batches of photographs that the device does not hold, read ahead of their step.
 
-For what does not fit. `Photographs` are image files that stand where an `ImageStore`
-has an array, decoded whenever they are asked for; `image_batches` reads from them, or
-from an array in memory or on disk, in threads or in worker processes. Crops and flips
-are the step's own (`models.views`), on the device, as with a resident store: both give
-the same numbers.
+`image_batches` reads `Photographs`, or an array in memory or on disk, in the order of
+`loader.index_batches`; crops and flips are then the step's own (`models.views`), on the
+device, as with a resident store: both give the same numbers. `stream_batches` and
+`joint_batches` go through `Stream`s: of examples that carry what is learned from them
+(`records.open_stream`), cropped and flipped on the host.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import grain
 import jax
 import numpy as np
 from absl import flags
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
 from jiaa.data import loader
-from jiaa.data.images import AnyPath, Size, decode_resized, sides
-from jiaa.data.store import fingerprint, load_images
+from jiaa.data.photographs import Photographs
 
 DEVICE_BUFFER = 2  # batches on the device before their step
+Example = dict[str, np.ndarray]
 
 
-class Photographs:
-    """Image files in the place of an array [image height width 3] of uint8.
+@runtime_checkable
+class Examples(Protocol):
+    """Examples by number: "images" (uint8, [height width 3]) and what else there is.
 
-    Rows are decoded and squashed to `size` when they are indexed and kept nowhere; only
-    integers and arrays of them are indices. Several rows are decoded by `workers`
-    threads (default: the usable cores).
+    Worker processes get a pickled copy.
     """
 
-    dtype = np.dtype(np.uint8)
-    ndim = 4
-
-    def __init__(
-        self, paths: Sequence[AnyPath], *, size: Size, workers: int | None = None
-    ):
-        """Reads nothing yet: a broken file is found when it is reached."""
-        self._paths = tuple(str(path) for path in paths)
-        self._workers = workers
-        self.shape = (len(self._paths), *sides(size), 3)
-
     def __len__(self) -> int:
-        """How many files there are."""
-        return len(self._paths)
+        """How many there are."""
+        ...
 
-    def __getitem__(
-        self, rows: int | np.integer | Int[np.ndarray, "*shape"]
-    ) -> UInt8[np.ndarray, "*shape height width 3"]:
-        """The images of one row or of many.
+    def __getitem__(self, number: int, /) -> Example:
+        """One of them."""
+        ...
 
-        Raises:
-          ImageError: a file cannot be read; says which.
-        """
-        size = self.shape[1:3]
-        if isinstance(rows, int | np.integer):
-            return decode_resized(self._paths[rows], size=size)
-        rows = np.asarray(rows)
-        paths = [self._paths[row] for row in rows.ravel()]
-        store = load_images(paths, size=size, workers=self._workers, progress=False)
-        return np.asarray(store.images).reshape(*rows.shape, *self.shape[1:])
 
-    def __array__(self, *args: Any, **options: Any) -> np.ndarray:
-        """Refused: it would decode every file, and fill the memory.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stream:
+    """What batches are made of: examples, how many of them, how shown.
 
-        Raises:
-          TypeError: always.
-        """
-        raise TypeError(
-            f"{self!r} became an array, which would decode all of them at once. Index "
-            "the rows that you need (jiaa.data.store.compact), or load the dataset "
-            "with images='device'"
-        )
+    `batch_size` counts over all processes, each of which reads its own share. With
+    `crop`, a random square of so many px is cut from an image, and mirrored half of the
+    time.
+    """
 
-    def __repr__(self) -> str:
-        """One line."""
-        _, height, width, _ = self.shape
-        return f"Photographs({len(self)} files, {height} x {width})"
+    examples: Examples
+    batch_size: int
+    crop: int | None = None
 
-    def fingerprint(self) -> str:
-        """Changes with any file's name, length or time, and with the size."""
-        return fingerprint(self._paths, self.shape)
+
+def stream_batches(
+    stream: Stream,
+    *,
+    seed: int,
+    epochs: int | None = None,
+    shuffle: bool = True,
+    drop_remainder: bool = True,
+    threads: int = 8,
+    workers: int = 0,
+    sharding: jax.Device | jax.sharding.Sharding | None = None,
+) -> "ReadAhead":
+    """The stream's batches, shuffled anew in every epoch, read ahead of use.
+
+    To evaluate, pass `epochs=1`, `shuffle=False` and `drop_remainder=False`.
+
+    Args:
+      stream: what is read.
+      seed: of the order, which is that of `loader.index_batches`, and of the crops.
+      epochs: None never ends.
+      shuffle: whether the order is random.
+      drop_remainder: whether an epoch's last, short batch is left out.
+      threads: of `ReadAhead`, as the following.
+      workers: processes that read.
+      sharding: where to put the batches.
+
+    Returns:
+      Batches {"index": int32 [image], "images": uint8 [image height width 3], ...} with
+      what else the examples have; an index is an example's number.
+
+    Raises:
+      ValueError: the batch does not divide by the processes or exceeds the data.
+      ImageError: on reaching a photograph that cannot be read.
+    """
+    batches = _batched(
+        stream, seed=seed, shuffle=shuffle, drop_remainder=drop_remainder
+    )
+    return ReadAhead(
+        batches.repeat(epochs), threads=threads, workers=workers, sharding=sharding
+    )
+
+
+def joint_batches(
+    streams: Mapping[str, Stream],
+    *,
+    seed: int,
+    steps: int | None = None,
+    threads: int = 8,
+    workers: int = 0,
+    sharding: jax.Device | jax.sharding.Sharding | None = None,
+) -> "ReadAhead":
+    """One batch of each stream a step, as {name: batch}; each goes round on its own.
+
+    PA_IAA learns from AVA and PsychoFlickr in every step. `steps` None never ends; the
+    other options, batches and errors are those of `stream_batches`.
+    """
+    options: dict[str, Any] = {"shuffle": True, "drop_remainder": True}
+    parents = [
+        _batched(stream, seed=seed + position, **options).repeat()
+        for position, stream in enumerate(streams.values())
+    ]
+    joint = grain.experimental.ZipMapDataset(parents).map(_Named(tuple(streams)))
+    if steps is not None:
+        joint = joint[:steps]
+    return ReadAhead(joint, threads=threads, workers=workers, sharding=sharding)
 
 
 def image_batches(
@@ -90,11 +125,8 @@ def image_batches(
     *,
     image_ids: Int[np.ndarray, " image"] | None = None,
     batch_size: int,
-    seed: int,
-    epochs: int | None = None,
-    threads: int = 8,
     workers: int = 0,
-    sharding: jax.Device | jax.sharding.Sharding | None = None,
+    **options: Any,
 ) -> "ReadAhead":
     """The batches of `loader.index_batches` with their images, read ahead of use.
 
@@ -102,34 +134,25 @@ def image_batches(
       images: `Photographs`, or an array (also memory-mapped) [image height width 3].
       image_ids: the rows of `images` to learn from; all by default.
       batch_size: counts over all processes, each of which reads its own share.
-      seed: of the order, which is that of `index_batches`.
-      epochs: None never ends.
-      threads: of `ReadAhead`, as the following.
-      workers: only for `Photographs`.
-      sharding: where to put the batches.
+      workers: processes that read; only for `Photographs`.
+      **options: of `stream_batches`.
 
     Returns:
       Batches {"index": int32 [image], "images": uint8 [image height width 3]}, where an
-      index counts in `image_ids`; an epoch's last, short batch is left out.
+      index counts in `image_ids`.
 
     Raises:
-      ValueError: as `index_batches`; or workers for an array.
-      ImageError: on reaching a file that cannot be read.
+      ValueError: as `stream_batches`; or workers for an array.
+      ImageError: on reaching a photograph that cannot be read.
     """
-    _check_workers(workers, images)
-    ids = np.arange(len(images)) if image_ids is None else np.asarray(image_ids)
-    options: dict[str, Any] = {"batch_size": batch_size, "drop_remainder": True}
-    examples = loader.shares(len(ids), seed=seed, **options).map(_Read(images, ids))
-    batches = loader.batched_shares(examples, **options).repeat(epochs)
-    return ReadAhead(batches, threads=threads, workers=workers, sharding=sharding)
-
-
-def _check_workers(workers: int, images: Any) -> None:
     if workers and not isinstance(images, Photographs):
         raise ValueError(
             f"workers={workers} for images in a {type(images).__name__}, which would "
             "be copied into each; expected 0: threads read an array fast enough"
         )
+    ids = np.arange(len(images)) if image_ids is None else np.asarray(image_ids)
+    stream = Stream(_Rows(images, ids), batch_size)
+    return stream_batches(stream, workers=workers, **options)
 
 
 class ReadAhead(grain.DatasetIterator):
@@ -215,13 +238,68 @@ class ReadAhead(grain.DatasetIterator):
         return iter(dataset)
 
 
+def _batched(
+    stream: Stream, *, seed: int, shuffle: bool, drop_remainder: bool
+) -> grain.MapDataset:
+    options: dict[str, Any] = {
+        "batch_size": stream.batch_size,
+        "drop_remainder": drop_remainder,
+    }
+    size = len(stream.examples)
+    numbers = loader.shares(size, seed=seed, shuffle=shuffle, **options)
+    examples = numbers.map(_Read(stream.examples))
+    if stream.crop is not None:
+        examples = examples.random_map(_CropAndFlip(stream.crop))
+    return loader.batched_shares(examples, **options)
+
+
+# What follows can be sent to worker processes.
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Read:
-    """Example number -> its image; can be sent to worker processes."""
+class _Rows:
+    """Images as examples."""
 
     images: Any
     ids: np.ndarray
 
-    def __call__(self, index: int) -> dict[str, np.ndarray]:
-        image = np.asarray(self.images[int(self.ids[index])])
-        return {"index": np.asarray(index, np.int32), "images": image}
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, number: int) -> Example:
+        return {"images": np.asarray(self.images[int(self.ids[number])])}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Read:
+    """Number -> example."""
+
+    examples: Examples
+
+    def __call__(self, number: int) -> Example:
+        return {"index": np.asarray(number, np.int32), **self.examples[number]}
+
+
+@dataclasses.dataclass(frozen=True)
+class _CropAndFlip(grain.transforms.RandomMap):
+    """A random square of an example's image, mirrored or not."""
+
+    side: int
+
+    def random_map(self, element: Example, rng: np.random.Generator) -> Example:
+        whole = element["images"]
+        top, left = (rng.integers(length - self.side + 1) for length in whole.shape[:2])
+        image = whole[top : top + self.side, left : left + self.side]
+        if rng.random() < 0.5:
+            image = image[:, ::-1]
+        return element | {"images": np.ascontiguousarray(image)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """Batches by their streams' names."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, batches: tuple[Example, ...]) -> dict[str, Example]:
+        return dict(zip(self.names, batches, strict=True))

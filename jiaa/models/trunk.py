@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, Int, Num, PyTree
 from tqdm import tqdm
 
 from jiaa.data import images as data_images
+from jiaa.data.photographs import Photographs
 from jiaa.data.store import replacing
-from jiaa.data.stream import Photographs
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import ImageView
 from jiaa.types import ImageStore

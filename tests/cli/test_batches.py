@@ -1,5 +1,6 @@
 """Images in files, read ahead of the steps, give the run of a resident store."""
 
+import experiments
 import jax
 import numpy as np
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from jiaa.cli import batches, build, run
 from jiaa.cli.options import ConfigError
 from jiaa.cli.tune import tune
-from jiaa.data import sources
-from jiaa.data.stream import Photographs
+from jiaa.data import photographs
+from jiaa.data.photographs import Photographs
+from jiaa.data.store import load_images
 from jiaa.models.variables import load_variables
 from jiaa.types import ImageStore
 
@@ -16,14 +18,15 @@ BLG = "blg_piaa/flickr_aes_resnet18"  # nothing is frozen: crops, flips, both st
 GENERIC = {"generic.steps": 4, "meta.steps": 0}
 
 
-def never(*args, **options):
-    raise AssertionError("the whole dataset was decoded")
+def no_more_than_a_step(photographs, **options):
+    assert len(photographs) < experiments.TRAIN_IMAGES, "the whole dataset was decoded"
+    return load_images(photographs, **options)
 
 
 def test_a_stream_trains_to_the_same_bits(small, tmp_path, monkeypatch):
     # Both stages, on eight devices: tests/cli/test_devices.py.
     files = [run.train(small(BLG, **GENERIC), tmp_path / "resident", progress=False)]
-    monkeypatch.setattr(sources, "load_images", never)
+    monkeypatch.setattr(photographs, "load_images", no_more_than_a_step)
     config = small(BLG, **GENERIC, **{"data.images": "stream"})
     files.append(run.train(config, tmp_path / "stream", progress=False))
     resident, streamed = map(load_variables, files)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from data.folders import write_images
 
-from jiaa.data import loader, store, stream
+from jiaa.data import loader, stream
 from jiaa.data.images import ImageError
-from jiaa.data.stream import Photographs, image_batches
-from jiaa.types import ImageStore
+from jiaa.data.photographs import Photographs
+from jiaa.data.stream import Stream, image_batches, joint_batches
 
 NUMBER = 10
 OPTIONS = {"batch_size": 4, "seed": 2}
@@ -31,43 +31,6 @@ def files(paths):
 
 def assert_equal(one, two):
     jax.tree.map(np.testing.assert_array_equal, one, two)
-
-
-def test_photographs_index_like_the_array_of_their_decoded_pixels(paths, files):
-    decoded = store.load_images(paths, size=6, workers=1, progress=False).images
-    assert files.shape == decoded.shape
-    assert files.dtype == decoded.dtype
-    assert len(files) == len(decoded)
-    rows = np.array([[3, 0, 3], [9, 1, 2]])
-    np.testing.assert_array_equal(files[rows], decoded[rows])
-    np.testing.assert_array_equal(files[np.int32(7)], decoded[7])
-    np.testing.assert_array_equal(files[np.empty(0, int)], decoded[:0])
-
-
-def test_photographs_are_compacted_like_pixels(paths, files):
-    decoded = store.load_images(paths, size=6, workers=1, progress=False)
-    ids = np.array([5, 2, 5, 8])
-    assert_equal(
-        store.compact(ImageStore(images=files), ids, pad_to=5),
-        store.compact(decoded, ids, pad_to=5),
-    )
-
-
-def test_photographs_stay_files(files):
-    kept = ImageStore(images=files)
-    assert store.place(kept) is kept
-    for whole in (np.asarray, lambda x: ImageStore(images=x).take(np.array([1]))):
-        with pytest.raises(TypeError, match=r"10 files, 6 x 6.*all of them at once"):
-            whole(files)
-
-
-def test_a_changed_file_changes_the_fingerprint(paths, files):
-    before = files.fingerprint()
-    assert before == Photographs(paths, size=6).fingerprint()
-    assert before != Photographs(paths, size=8).fingerprint()
-    write_images(paths[0].parent, ["0.png", "other.png"])
-    paths[0].write_bytes(paths[0].read_bytes() + b" ")
-    assert before != files.fingerprint()
 
 
 @pytest.mark.parametrize("threads", [0, 2])
@@ -143,6 +106,61 @@ def test_an_unreadable_photograph_stops_with_its_name(paths, files):
 def test_an_array_is_not_copied_into_worker_processes():
     with pytest.raises(ValueError, match=r"workers=2 for images in a ndarray"):
         stream.image_batches(np.zeros((8, 2, 2, 3), np.uint8), workers=2, **OPTIONS)
+
+
+def examples(number, *, start=0):
+    """Images whose pixels all differ, named by their first one."""
+    images = start + np.arange(number * 36 * 3).reshape(number, 6, 6, 3)
+    return [{"images": (image % 251).astype(np.uint8)} for image in images]
+
+
+def test_a_crop_is_a_window_of_its_image_mirrored_or_not():
+    whole = examples(8)
+    batches = stream.stream_batches(Stream(whole, 4, crop=4), seed=0, threads=0)
+    seen = set()
+    for _ in range(40):
+        batch = next(batches)
+        for index, image in zip(batch["index"], batch["images"], strict=True):
+            seen.add(window(whole[index]["images"], image))
+    assert seen == {(t, x, m) for t in range(3) for x in range(3) for m in (-1, 1)}
+
+
+def window(whole, image):
+    """(top, left, direction): where the crop was taken from."""
+    side = image.shape[0]
+    places = [
+        (top, left, direction)
+        for top in range(whole.shape[0] - side + 1)
+        for left in range(whole.shape[1] - side + 1)
+        for direction in (-1, 1)
+        if np.array_equal(
+            whole[top : top + side, left : left + side][:, ::direction], image
+        )
+    ]
+    assert len(places) == 1
+    return places[0]
+
+
+def test_crops_are_the_same_after_a_resumption_and_others_in_each_epoch():
+    cropped = Stream(examples(8), 4, crop=3)
+    running = stream.stream_batches(cropped, seed=1, threads=2)
+    found = [next(running) for _ in range(20)]
+    resumed = stream.stream_batches(cropped, seed=1, threads=0)
+    resumed.set_state({"next_index": 5})
+    assert_equal([next(resumed) for _ in range(15)], found[5:])
+    shown = [x["images"][x["index"] == 0] for x in found if 0 in x["index"]]
+    assert len({image.tobytes() for image in shown}) > 1
+
+
+def test_joint_batches_hold_one_of_each_and_go_round_alone():
+    pair = {"short": Stream(examples(5), 2), "long": Stream(examples(12, start=7), 3)}
+    found = list(joint_batches(pair, seed=0, steps=4, threads=0))
+    assert [set(batch) for batch in found] == [{"short", "long"}] * 4
+    rows = np.concatenate([batch["long"]["index"] for batch in found])
+    assert sorted(rows) == list(range(12)), "an epoch shows each example once"
+    for epoch in (found[:2], found[2:]):
+        rows = np.concatenate([batch["short"]["index"] for batch in epoch])
+        assert len(set(rows.tolist())) == 4
 
 
 @pytest.mark.slow

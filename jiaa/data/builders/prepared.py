@@ -22,7 +22,7 @@ Place = tuple[str, int]  # a split and the record's number in it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Photographs(Sequence):
+class Encoded(Sequence):
     """The encoded photographs of some records, read when they are asked for.
 
     `version` changes when the dataset is built again.
@@ -77,7 +77,7 @@ def records(builder: PhotographBuilder, split: str) -> Any:
 
 def read(
     builder: PhotographBuilder, *, splits: Iterable[str] | None = None
-) -> tuple[Labels, Photographs]:
+) -> tuple[Labels, Encoded]:
     """The labels of some splits (default: all), sorted by image id, and photographs."""
     names = sorted(builder.info.splits if splits is None else splits)
     sources = {name: records(builder, name) for name in names}
@@ -90,7 +90,7 @@ def read(
     ids, places, rows = zip(*found, strict=True)
     info = Path(builder.data_dir) / INFO
     version = json.dumps([str(info.resolve()), info.stat().st_mtime_ns, *names])
-    return _labels(builder, ids, places, rows), Photographs(sources, places, version)
+    return _labels(builder, ids, places, rows), Encoded(sources, places, version)
 
 
 def _in_chunks(source: Any) -> Iterator[dict[str, Any]]:

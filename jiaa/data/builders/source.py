@@ -11,7 +11,7 @@ import numpy as np
 from jiaa.data.builders import builder_class, prepared
 from jiaa.data.builders.labels import Labels
 from jiaa.data.images import AnyPath, Size, sides
-from jiaa.data.store import load_images
+from jiaa.data.photographs import Images, open_images
 from jiaa.data.table import DataError
 from jiaa.types import ImageStore
 
@@ -32,6 +32,7 @@ def open_source(
     split: str | None = None,
     max_missing: int | None = None,
     image_size: Size = 256,
+    images: Images = "device",
     decode_workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,
@@ -40,7 +41,7 @@ def open_source(
     """The dataset under `root`: built records if there are some, else raw files.
 
     With `split`, only that split's images. `max_missing` (default: the builder's) of
-    the raw photographs may have no file; the other options are those of `load_images`.
+    the raw photographs may have no file; the other options are those of `open_images`.
 
     Raises:
       DataError: wrong rows, missing images, no such split, or `raw_options` where the
@@ -59,8 +60,9 @@ def open_source(
         labels, photographs = _part(raw.labels, raw.paths, split, name)
 
     def store() -> ImageStore:
-        return load_images(
+        return open_images(
             photographs,
+            images,
             size=image_size,
             workers=decode_workers,
             progress=progress,
