@@ -35,14 +35,17 @@ def base() -> ConfigDict:
             "test_users": None,  # held out: a share (0.2) or names ("ann", "bob")
             "mixed_raters": None,  # of several splits' images: error | drop | divide
             "seed": None,  # draws the share of test users; synthetic: the world
-            # These, and flickr_aes:
-            "share_images": None,  # whether training may see test users' images
+            "share_images": None,  # flickr_aes too: training sees test users' images
+            # These, and the papers' datasets, prepared or not:
             "min_ratings": None,  # users with fewer are left out
             "max_missing": None,  # how many rated images may have no file
             "images": None,  # device: decoded once | stream: whenever needed
             "decode_workers": None,  # threads, all cores; streaming: processes, none
             "progress": None,  # whether loading shows a bar
-            "image_folder": None,  # flickr_aes: where the photographs are, below root
+            "fold": None,  # psycho_flickr: whose users are tested, 0 to 9
+            "rater_counts": None,  # aadb: (100, 200) tests who rated that many images
+            # The papers' datasets from raw files; prepare_data.py has these too:
+            "image_folder": None,  # where the photographs are, below root
             "test_workers": None,  # flickr_aes: the list's file, if it lies elsewhere
             # synthetic, whose test_users is a number:
             "train_users": None,

@@ -51,6 +51,7 @@ DATA = {
     "train_images": 1,
     "raters_per_image": 1,
     "gold_images": 0,
+    "fold": 0,
     "workers": 1,
 }
 IMAGES = (None, *get_args(Images))
@@ -88,7 +89,7 @@ def _check_numbers(config: Config) -> None:
             raise ConfigError(
                 f"config.{path} is {value!r}; expected a whole number from {least}"
             )
-    for name in ("scale", "test_ratings"):
+    for name in ("scale", "test_ratings", "rater_counts"):
         pair = config.data.get(name, None)
         if pair is not None and not _is_pair(pair):
             raise ConfigError(

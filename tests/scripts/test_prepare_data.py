@@ -1,11 +1,47 @@
 """The command: from nothing to a prepared dataset, and what it says of wrong files."""
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import experiments
 import pytest
 
+from jiaa.data.synthetic import formats
+
 PATH = Path(__file__).parents[2] / "scripts" / "prepare_data.py"
+
+FLICKR = {
+    "images": 24,
+    "image_size": 48,
+    "train_users": 5,
+    "test_users": 2,
+    "raters_per_image": 3,
+    "test_ratings": (7, 8),
+    "gold_images": 4,
+}
+# FLICKR-AES' own experiment, but for its sizes and a quick backbone.
+CONFIG = """
+import sys
+
+import experiments
+from cli import sketch
+
+sys.modules.setdefault("torch", None)  # tensorboardX would import it: seconds
+sketch.register()
+
+
+def get_config():
+    config = sketch.config("")
+    with config.unlocked():
+        config.data.name, config.data.scale = "flickr_aes", None
+        config.data.images = "stream"
+        config.generic.steps, config.meta.steps = 0, 1
+    return config
+"""
 
 
 @pytest.fixture
@@ -65,9 +101,63 @@ def test_too_many_missing_photographs_fail(main, album, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1].split()[-2:] == ["3", "0"]
 
 
+def test_a_folder_without_raw_files_says_what_goes_there(main, tmp_path, capsys):
+    flags = command(dataset="flickr_aes", manual_dir=tmp_path)
+    for more in (["--check"], command(data_dir=tmp_path / "data")):
+        assert main([*flags, *more]) == 1
+        assert "an empty folder; expected the raw" in (said := capsys.readouterr().err)
+        assert "unpack the photographs to 40K/" in said
+    file = tmp_path / "file"
+    file.write_text("")
+    assert main([*flags, *command(data_dir=file)]) == 1
+    assert f"{file}: NotADirectoryError" in capsys.readouterr().err
+
+
+def test_the_synthetic_world_overwrites_nothing(main, tmp_path, capsys):
+    flags = command(dataset="synthetic", format="flickr_aes", manual_dir=tmp_path)
+    assert main([*flags, "--images", "5"]) == 1
+    assert "--images=5: train_images=5" in capsys.readouterr().err
+    (tmp_path / "AVA.txt").write_text("mine")
+    assert main(flags) == 1
+    assert f"{tmp_path}: not empty" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_prepared_dataset_trains(main, tmp_path):
+    raw, data_dir, workdir = (tmp_path / x for x in ("raw", "data", "run"))
+    formats.FORMATS["flickr_aes"](raw, **FLICKR)
+    sizes = command(data_dir=data_dir, short_side=40, workers=1)
+    assert main([*command(dataset="flickr_aes", manual_dir=raw), *sizes]) == 0
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG)
+    flags = {"config": config, "workdir": workdir, "config.data.root": data_dir}
+    path = os.pathsep.join(map(str, (experiments.ROOT, experiments.ROOT / "tests")))
+    done = subprocess.run(
+        [sys.executable, PATH.with_name("train.py"), *command(**flags)],
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(workdir / "prior.safetensors")
+    record = json.loads((workdir / "config.json").read_text())
+    assert record["config"]["data"]["name"] == "flickr_aes"
+
+
 @pytest.mark.parametrize(
     ("flags", "remedy"),
     [
+        ({"dataset": "ava", "manual_dir": "x", "seed": "-1"}, "number from 0"),
+        ({"dataset": "ava", "manual_dir": "x", "short_side": "0"}, "number from 1"),
+        (
+            {"dataset": "aadb", "manual_dir": "x", "data_dir": "y", "seed": "0"},
+            "--seed does nothing with --dataset aadb",
+        ),
+        (
+            {"dataset": "ava", "manual_dir": "x", "data_dir": "y", "images": "9"},
+            "--images does nothing with --dataset ava",
+        ),
         ({"dataset": "ava", "manual_dir": "x"}, "Give --data_dir, or --check"),
         ({"dataset": "synthetic", "manual_dir": "x"}, "give both"),
         ({"dataset": "nima", "manual_dir": "x"}, "invalid choice: 'nima'"),

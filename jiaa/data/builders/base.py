@@ -7,9 +7,12 @@ on all cores, resumable after a kill; splits; ArrayRecord files.
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import functools
+import inspect
 import io
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 from tqdm import tqdm
 
 from jiaa.data.builders.labels import Labels, Raw
@@ -26,6 +30,7 @@ from jiaa.data.table import DataError
 
 SHORT_SIDE = 256
 WORK = "work"  # where packs lie until the records are written
+INFO = "dataset_info.json"  # TFDS writes it last
 
 text = tfds.features.Text
 scalar = functools.partial(tfds.features.Scalar, dtype=np.float32)
@@ -89,12 +94,13 @@ class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         self.workers, self.progress, self.options = workers, progress, options
         if isinstance(config, Size) and config.name in self.builder_configs:
             config = config.name  # TFDS refuses a second config of a known name
-        super().__init__(
-            data_dir=data_dir,
-            config=config,
-            version=version,
-            file_format="array_record",
-        )
+        with _without_warnings():  # of a size that is not the default one
+            super().__init__(
+                data_dir=data_dir,
+                config=config,
+                version=version,
+                file_format="array_record",
+            )
 
     @classmethod
     def read_raw(cls, root: Path, *, max_missing: int = 0, **options: Any) -> Raw:
@@ -104,6 +110,33 @@ class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
           DataError: names every wrong row by file and line.
         """
         raise NotImplementedError
+
+    @classmethod
+    def raw_folder(cls, root: AnyPath) -> Path:
+        """`root`, where something has to lie.
+
+        Raises:
+          DataError: it is no folder, or an empty one; says what goes there.
+        """
+        root = Path(root)
+        if not root.is_dir() or not any(root.iterdir()):
+            what = "an empty folder" if root.is_dir() else "no such folder"
+            wanted = " ".join((cls.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())
+            raise DataError(
+                f"{root}: {what}; expected the raw files of {cls.name}. {wanted}"
+            )
+        return root
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """What was chosen of `read_raw`'s options, or left at its default."""
+        parameters = inspect.signature(self.read_raw).parameters.values()
+        values = {x.name: x.default for x in parameters} | self.options
+        return {
+            name: str(value)
+            for name, value in values.items()
+            if name not in ("root", "max_missing")
+        }
 
     @property
     def size(self) -> Size:
@@ -138,6 +171,7 @@ class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         facts["missing"] = list(labels.missing)
         facts["corrupt"] = [labels.image_ids[row] for row in sorted(packs.faults)]
         facts["notes"] = list(labels.notes)
+        facts["choices"] = self.choices
         unreadable = np.asarray(sorted(packs.faults), int)
         readable = np.delete(np.arange(len(labels.image_ids)), unreadable)
         labels = labels.take(readable)
@@ -207,23 +241,83 @@ def build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
     A run that was killed is taken up where it stopped.
 
     Raises:
-      DataError: wrong rows, or too many missing or unreadable photographs.
+      DataError: wrong rows, or too many missing or unreadable photographs; records that
+        are there, but torn or built with other options.
     """
+    if Path(builder.data_dir).exists():
+        check_whole(builder)
+        _check_same(builder)
+        return
+    root = builder.raw_folder(manual_dir).resolve()
     with _alone(builder.work_dir):
-        _build(builder, manual_dir)
+        _build(builder, root)
     shutil.rmtree(builder.work_dir, ignore_errors=True)
 
 
-def _build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
-    final = Path(builder.data_dir)
-    for left_over in final.parent.glob(f"{final.name}.incomplete*"):
-        shutil.rmtree(left_over)
-    config = tfds.download.DownloadConfig(manual_dir=Path(manual_dir).resolve())
-    tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
-        builder.download_and_prepare(
-            download_dir=builder.work_dir / "downloads", download_config=config
+def check_whole(builder: PhotographBuilder) -> None:
+    """Refuses a built dataset of which some files are gone.
+
+    Raises:
+      DataError: names the first of them.
+    """
+    folder = Path(builder.data_dir)
+    expected = [folder / INFO]
+    for split in builder.info.splits.values():
+        expected += [Path(path) for path in split.filepaths]
+    for path in expected:
+        if not path.is_file():
+            raise DataError(
+                f"{path}: no such file; the prepared dataset is not whole. Remove "
+                f"{folder}, and run scripts/prepare_data.py again"
+            )
+
+
+def _check_same(builder: PhotographBuilder) -> None:
+    """Refuses records that were built with other options, or that too much lacks."""
+    facts, folder = builder.info.metadata or {}, builder.data_dir
+    for name, value in facts.get("choices", {}).items():
+        if value != builder.choices[name]:
+            raise DataError(
+                f"{folder} was prepared with {name}={value}, not "
+                f"{builder.choices[name]}; give that, or another data_dir, or remove "
+                "the folder"
+            )
+    lost = len(facts.get("missing", ())) + len(facts.get("corrupt", ()))
+    if lost > builder.max_missing:
+        raise DataError(
+            f"{folder} was prepared without {lost} missing or unreadable photographs; "
+            f"max_missing={builder.max_missing} are tolerated. Complete the raw files "
+            f"and remove the folder, or pass max_missing={lost}"
         )
+
+
+def _build(builder: PhotographBuilder, root: Path) -> None:
+    final = Path(builder.data_dir)
+    for left_over in final.parent.glob(f"incomplete.*_{final.name}"):
+        shutil.rmtree(left_over)
+    config = tfds.download.DownloadConfig(manual_dir=root)
+    tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
+            builder.download_and_prepare(
+                download_dir=builder.work_dir / "downloads", download_config=config
+            )
+    except RuntimeError as error:  # ArrayRecord's way to say that the disk is full
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if os.strerror(code) in str(error):
+                raise OSError(code, os.strerror(code), str(final)) from error
+        raise
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Leaves TFDS' warnings out of the log."""
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Raw files to a prepared dataset, with the table at the end: `prepare_data.py`."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from jiaa.data.builders import base, builder_class, prepared
@@ -25,9 +24,10 @@ def check(name: str, manual_dir: AnyPath, **options: Any) -> list[Count]:
     """The raw files' table, without building; photographs are not opened.
 
     Raises:
-      DataError: wrong rows; `faults` lists every one by file and line.
+      DataError: no files, or wrong rows; `faults` lists every one by file and line.
     """
-    raw: Raw = builder_class(name).read_raw(Path(manual_dir), **options)
+    cls = builder_class(name)
+    raw: Raw = cls.read_raw(cls.raw_folder(manual_dir), **options)
     return count(raw.labels, missing=len(raw.labels.missing), corrupt=0)
 
 
@@ -46,7 +46,7 @@ def prepare(
     What is there already stays as it is. Returns its table.
 
     Raises:
-      DataError: wrong rows, or too many missing or unreadable photographs.
+      DataError: as `base.build`.
     """
     builder = builder_class(name)(
         data_dir=data_dir,

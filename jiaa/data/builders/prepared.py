@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,11 @@ import tensorflow_datasets as tfds
 from jaxtyping import Shaped
 
 from jiaa.data.builders import builder_class
-from jiaa.data.builders.base import PhotographBuilder, size
+from jiaa.data.builders.base import INFO, PhotographBuilder, check_whole, size
 from jiaa.data.builders.labels import Labels
 from jiaa.data.images import AnyPath
 from jiaa.data.table import DataError
 
-INFO = "dataset_info.json"
 CHUNK = 256  # records read at once
 Place = tuple[str, int]  # a split and the record's number in it
 
@@ -46,16 +46,21 @@ def find(data_dir: AnyPath, name: str, *, short_side: int) -> PhotographBuilder 
     """The built dataset under `data_dir`, or None.
 
     Of several sizes, the smallest with at least `short_side` px, else the largest.
+
+    Raises:
+      DataError: some of its files are gone.
     """
     cls = builder_class(name)
-    version = str(cls.VERSION)
-    built = {}
-    for info in Path(data_dir).glob(f"{name}/short*/{version}/{INFO}"):
-        built[int(info.parents[1].name.removeprefix("short"))] = info
+    built = []
+    for folder in Path(data_dir).glob(f"{name}/short*/{cls.VERSION}"):
+        if found := re.fullmatch("short([0-9]+)", folder.parent.name):
+            built.append(int(found[1]))
     if not built:
         return None
     chosen = min((x for x in built if x >= short_side), default=max(built))
-    return cls(data_dir=data_dir, config=size(chosen))
+    builder = cls(data_dir=data_dir, config=size(chosen))
+    check_whole(builder)
+    return builder
 
 
 def records(builder: PhotographBuilder, split: str) -> Any:

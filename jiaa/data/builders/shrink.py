@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import threading
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def shrink_all(
 ) -> Packs:
     """`shrink` for each of `paths`, into packs in `folder`; what is there is kept.
 
+    Packs with unreadable photographs are tried again: a disk may have failed for once.
     `workers` processes (default: the usable cores) share the work; with 1 it is done in
     this process. A script that asks for more guards its entry with
     `if __name__ == "__main__"`. Unreadable photographs become `faults`.
@@ -85,7 +87,7 @@ def shrink_all(
     folder.mkdir(parents=True, exist_ok=True)
     groups = [paths[start : start + PACK] for start in range(0, len(paths), PACK)]
     files = tuple(_pack_file(folder, group, short_side) for group in groups)
-    waiting = [x for x in zip(files, groups, strict=True) if not x[0].is_file()]
+    waiting = [x for x in zip(files, groups, strict=True) if not _is_whole(x[0])]
     left = sum(len(group) for _, group in waiting)
     with tqdm(
         desc="shrink photographs",
@@ -120,6 +122,14 @@ def _small_jpeg(path: AnyPath, short_side: int) -> bytes | None:
     except Exception:  # Pillow's parsers raise anything; `decode` says what is wrong
         return None
     return None
+
+
+def _is_whole(pack: Path) -> bool:
+    """Whether it has been written, with all its photographs."""
+    try:
+        return not any(_read_faults(pack))
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return False
 
 
 def _pack_each(
@@ -179,7 +189,8 @@ def _read(file: Path) -> Iterator[bytes]:
 
 
 def _read_faults(file: Path) -> list[str]:
-    with np.load(file, allow_pickle=False) as pack:
+    # Of a torn file that it opened itself, NumPy would leave the handle open.
+    with file.open("rb") as content, np.load(content, allow_pickle=False) as pack:
         return pack["faults"].tolist()
 
 

@@ -56,7 +56,7 @@ def open_source(
         version = photographs.version
     else:
         allowed = cls.MAX_MISSING if max_missing is None else max_missing
-        raw = cls.read_raw(Path(root), max_missing=allowed, **raw_options)
+        raw = cls.read_raw(cls.raw_folder(root), max_missing=allowed, **raw_options)
         labels, photographs = _part(raw.labels, raw.paths, split, name)
 
     def store() -> ImageStore:

@@ -1,6 +1,7 @@
 """A preparation that is killed, started again, and asked for another size."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -61,7 +62,7 @@ def test_a_killed_preparation_goes_on_where_it_stopped(raw_root, tmp_path, monke
     packs = {path.name: path.stat().st_mtime_ns for path in work.glob("*.npz")}
     assert 2 <= len(packs) < 10
     final = data_dir / "real_cur" / "short8" / "1.0.0"
-    (final.parent / f"{final.name}.incompleteABC").mkdir()  # as TFDS leaves one
+    (final.parent / f"incomplete.ABC_{final.name}").mkdir()  # as TFDS leaves one
 
     decoded = []
     real = shrink._write
@@ -89,6 +90,49 @@ def test_what_is_prepared_is_not_prepared_again(raw_root, data_dir, monkeypatch)
     options = {"workers": 1, "progress": False}
     prepare.prepare("real_cur", raw_root("real_cur"), data_dir("real_cur"), **options)
     assert raw.snapshot(data_dir("real_cur") / "real_cur") == before
+
+
+def test_what_is_prepared_has_to_be_what_is_asked_for(raw_root, tmp_path):
+    root, options = raw_root("ava"), {"workers": 1, "progress": False}
+    counts = prepare.prepare("ava", root, tmp_path, seed=1, **options)
+    assert prepare.prepare("ava", root, tmp_path, seed=1, **options) == counts
+    with pytest.raises(DataError, match=r"ava/short256/1.0.0 .* seed=1, not 0"):
+        prepare.prepare("ava", root, tmp_path, **options)
+    folder = tmp_path / "ava/short256/1.0.0"
+    for name in (next(folder.glob("*array_record*")).name, "dataset_info.json"):
+        (folder / name).unlink()
+        for work in (
+            lambda: prepare.prepare("ava", root, tmp_path, seed=1, **options),
+            lambda: prepared.find(tmp_path, "ava", short_side=256),
+        ):
+            with pytest.raises(DataError, match=f"{name}: no such file; .*not whole"):
+                work()
+
+
+def test_tolerated_losses_are_told_again(raw_root, tmp_path):
+    root, data_dir = tmp_path / "raw", tmp_path / "data"
+    shutil.copytree(raw_root("real_cur"), root)
+    sorted(root.rglob("*.jpg"))[0].write_bytes(b"")
+    options = {"workers": 1, "progress": False}
+    prepare.prepare("real_cur", root, data_dir, max_missing=1, **options)
+    with pytest.raises(DataError, match="without 1 missing or unreadable"):
+        prepare.prepare("real_cur", root, data_dir, max_missing=0, **options)
+
+
+def test_a_full_disk_is_told_and_the_next_run_goes_on(raw_root, tmp_path):
+    root, options = raw_root("real_cur"), {"workers": 1, "progress": False}
+    written = sum(x.stat().st_size for x in root.rglob("*.jpg"))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (written * 3 // 2, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*short256/1\.0\.0'"):
+            prepare.prepare("real_cur", root, tmp_path, **options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    work = tmp_path / "real_cur/short256" / base.WORK
+    assert list(work.glob("*.npz"))
+    prepare.prepare("real_cur", root, tmp_path, **options)
+    assert not work.exists()
 
 
 def test_a_second_run_at_the_same_time_is_refused(raw_root, tmp_path, monkeypatch):
