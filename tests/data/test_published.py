@@ -8,6 +8,7 @@ import jiaa.data
 from jiaa.data import published
 from jiaa.data.builders import BUILDERS
 from jiaa.data.builders.ava import mean_stars
+from jiaa.data.photographs import Photographs
 from jiaa.data.table import DataError
 
 
@@ -26,6 +27,10 @@ def test_raw_and_built_files_give_the_same_dataset(name, raw_root, data_dir):
     for field in ("tasks", "metadata", "mean_scores", "raters", "store"):
         a, b = getattr(raw, field), getattr(built, field)
         jax.tree.map(np.testing.assert_array_equal, b, a)
+    for root in (raw_root(name), data_dir(name)):
+        files = load(name, root, images="stream").store.images
+        assert isinstance(files, Photographs), "nothing is decoded yet"
+        np.testing.assert_array_equal(files[np.arange(len(files))], raw.store.images)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -33,16 +38,15 @@ def test_a_split_is_the_part_of_the_whole(name, raw_root, data_dir):
     whole = load(name, raw_root(name))
     names = {*whole.tasks, *whole.image_split.tolist()} - {""}
     for split in sorted(names):
-        for root in (raw_root(name), data_dir(name)):
-            part = load(name, root, split=split)
+        for root, images in ((raw_root(name), "device"), (data_dir(name), "stream")):
+            part = load(name, root, split=split, images=images)
             rows = [whole.image_names.index(image) for image in part.image_names]
-            np.testing.assert_array_equal(part.store.images, whole.store.images[rows])
+            shown = part.store.images[np.arange(len(part.store))]
+            np.testing.assert_array_equal(shown, whole.store.images[rows])
             np.testing.assert_array_equal(part.mean_scores, whole.mean_scores[rows])
             assert set(part.tasks) <= {split}
-            for mine, theirs in ((part.tasks, whole.tasks),):
-                if split not in mine:
-                    continue
-                a, b = mine[split], theirs[split]
+            if split in part.tasks:
+                a, b = part.tasks[split], whole.tasks[split]
                 np.testing.assert_array_equal(a.user_id, b.user_id)
                 np.testing.assert_array_equal(a.scores, b.scores)
                 own = np.asarray(rows)[a.image_ids[a.mask]]
