@@ -1,5 +1,7 @@
 """AADB: counts of the real files, and each photograph in one split."""
 
+import copy
+import functools
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from jiaa.data.builders import aadb
 from jiaa.data.table import DataError
 
 
+@functools.cache
 def split_files(data_root):
     folder = data_root / "aadb"
     return {split: aadb.read_split(folder / f"{split}.csv") for split in aadb.SPLITS}
@@ -17,7 +20,7 @@ def split_files(data_root):
 
 @pytest.mark.data
 def test_the_real_tables_are_those_of_the_authors(data_root):
-    tables = split_files(data_root)
+    tables = copy.deepcopy(split_files(data_root))
     counts = {split: len(rows) for split, rows in tables.items()}
     assert counts == {"train": 8_458, "val": 500, "test": 1_000}
     aadb.compare_with_authors(data_root / "aadb" / aadb.AUTHORS, tables)

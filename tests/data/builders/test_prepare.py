@@ -77,6 +77,7 @@ def test_a_killed_preparation_goes_on_where_it_stopped(raw_root, tmp_path, monke
     decoded.clear()
     assert prepare.prepare("real_cur", root, tmp_path / "whole", **options) == resumed
     assert len(decoded) == 10
+    # Processes wrote some packs of the one, and none of the other's.
     files = raw.snapshot(data_dir), raw.snapshot(tmp_path / "whole")
     assert set(files[0]) == set(files[1]), "no work and no torn folder is left"
     for name in files[0]:

@@ -110,10 +110,3 @@ def test_a_second_run_decodes_nothing_but_what_changed(paths, tmp_path, monkeypa
     assert decoded == []
     pack(paths, tmp_path / "work", short_side=17)
     assert len(decoded) == 10
-
-
-def test_processes_write_the_same_packs(paths, tmp_path):
-    alone = pack(paths, tmp_path / "one")
-    shared = pack(paths, tmp_path / "two", workers=2)
-    assert list(shared) == list(alone)
-    assert shared.faults == alone.faults

@@ -17,13 +17,10 @@ def test_every_builder_has_a_raw_format():
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_the_same_seed_writes_the_same_files(name, tmp_path):
-    raw.write(name, tmp_path / "a")
-    raw.write(name, tmp_path / "b")
-    raw.write(name, tmp_path / "c", seed=2)
-    first = raw.snapshot(tmp_path / "a")
-    assert raw.snapshot(tmp_path / "b") == first
-    assert raw.snapshot(tmp_path / "c") != first
+def test_the_same_seed_writes_the_same_files(name, raw_root, tmp_path):
+    first = raw.snapshot(raw_root(name))
+    assert raw.snapshot(raw.write(name, tmp_path / "again")) == first
+    assert raw.snapshot(raw.write(name, tmp_path / "other", seed=2)) != first
 
 
 def test_votes_follow_what_all_raters_share():
