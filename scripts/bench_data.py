@@ -3,6 +3,7 @@
 python scripts/bench_data.py labels       255,000 rows of AVA.txt, 500 photographs
 python scripts/bench_data.py small        40,000 small photographs in FLICKR-AES' format
 python scripts/bench_data.py photographs  300 of 1024 px: shrinking, and reading batches
+python scripts/bench_data.py cores        each of these ten times, by 1, 2, ... cores
 
 The files are synthetic and lie in --folder, which is kept; drawing those of 1024 px
 takes eight minutes. Times are wall-clock with
@@ -10,8 +11,10 @@ the files in the page cache, after a first pass. docs/datasets/speed.md has the 
 """
 
 import argparse
+import functools
 import io
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,21 +25,32 @@ from PIL import Image
 
 from jiaa.data import load, records, stream
 from jiaa.data.builders import ava, prepare
-from jiaa.data.builders.shrink import shrink
+from jiaa.data.builders.shrink import shrink, shrink_all
 from jiaa.data.photographs import Photographs
+from jiaa.data.store import usable_cores
 from jiaa.data.synthetic.formats import FORMATS
 
 BATCH = 32
 
 
 def timed(what: str, work: Callable[[], Any], *, items: int = 0) -> Any:
-    """Runs `work` and prints its seconds, and items a second if there are some."""
-    start = time.perf_counter()
+    """Runs `work` and prints its seconds, and items a second if there are some.
+
+    Once by the clock, and once by what cores spent on it: on a busy machine only the
+    latter tells something.
+    """
+    start, cpu_start = time.perf_counter(), cpu_seconds()
     result = work()
-    seconds = time.perf_counter() - start
-    rate = f"{items / seconds:12,.0f} / s" if items else ""
-    print(f"{what:58s}{seconds:9.2f} s{rate}", flush=True)
+    seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu_start
+    rates = f"{items / seconds:10,.0f} / s {items / cpu:10,.0f} / core s" * bool(items)
+    print(f"{what:42s}{seconds:9.2f} s{cpu:9.2f} core s{rates}", flush=True)
     return result
+
+
+def cpu_seconds() -> float:
+    """What this process and those that it waited for have spent on all cores."""
+    usage = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(x.ru_utime + x.ru_stime for x in usage)
 
 
 def labels(folder: Path, workers: int) -> None:
@@ -121,6 +135,16 @@ def photographs(folder: Path, workers: int) -> None:
     read("prepared, jiaa.data.records", one_epoch(prepared), images)
 
 
+def cores(folder: Path, workers: int) -> None:
+    """Shrinking the photographs of `photographs`, each ten times, by more cores."""
+    paths = 10 * sorted((folder / "real_cur").rglob("*.jpg"))
+    for count in sorted({1, 2, workers, usable_cores()}):
+        options: dict = {"short_side": 256, "workers": count, "progress": False}
+        with tempfile.TemporaryDirectory() as packs:
+            work = functools.partial(shrink_all, paths, folder=Path(packs), **options)
+            timed(f"shrink, {count} workers", work, items=len(paths))
+
+
 def each(work: Callable[[Path], Any], paths: list[Path]) -> Callable[[], None]:
     """`work` on one path after another, on this core."""
 
@@ -177,9 +201,9 @@ def read(what: str, batches: Iterable, items: int) -> None:
 
 
 def main() -> None:
-    """Runs one of the three."""
+    """Runs one of the four."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("labels", "small", "photographs"))
+    parser.add_argument("what", choices=("labels", "small", "photographs", "cores"))
     parser.add_argument("--folder", type=Path, default=Path("runs/bench_data"))
     parser.add_argument("--workers", type=int, default=1)
     flags = parser.parse_args()

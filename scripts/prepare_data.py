@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jiaa.data.builders import BUILDERS, builder_class, prepare
+from jiaa.data.builders import BUILDERS, builder_class
 from jiaa.data.table import SHOWN, DataError
 
 # Flags that only one kind of command reads.
@@ -102,6 +102,8 @@ def run(flags: argparse.Namespace) -> str:
     """What is printed at the end."""
     if flags.dataset == "synthetic":
         return write_synthetic(flags)
+    from jiaa.data.builders import prepare  # TFDS: workers import this file
+
     options = chosen(flags, *RAW, "seed")
     if flags.check:
         counts = prepare.check(flags.dataset, flags.manual_dir, **options)
