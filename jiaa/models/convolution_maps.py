@@ -148,10 +148,24 @@ def kernel_gradient_library(x: Array, y: Array, geometry: Geometry) -> Array:
         strict=True,
     ):
         padding.append((before, k + (count - 1) * stride - size - before))
-    # Without the barrier XLA folds the turning into a layout that Eigen does not take.
-    x, y = lax.optimization_barrier((x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)))
+    x, y = _behind_a_fence(_turned, x, y)
     out = _library(x, y, padding, rhs_dilation=geometry.strides)
     return out.transpose(1, 2, 0, 3)
+
+
+def _turned(x, y):
+    return x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
+
+
+def _behind_a_fence(function, x, y):
+    """`function(x, y)`, compiled apart from what computes x and y and from what follows.
+
+    XLA would fold the turning into a layout that Eigen does not take, or into the
+    BatchNorm before it, which it then computes again in strides: ten times the time of
+    turning. `optimization_barrier` is gone before XLA fuses; the branches of a
+    condition are compiled on their own. Both are `function`.
+    """
+    return lax.cond(y.ravel()[0] < jnp.inf, function, function, x, y)
 
 
 def _sum_of_blocks(product, x, y, *, numbers):
