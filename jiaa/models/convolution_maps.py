@@ -158,7 +158,7 @@ def _turned(x, y):
 
 
 def _behind_a_fence(function, x, y):
-    """`function(x, y)`, compiled apart from what computes x and y and from what follows.
+    """`function(x, y)`, compiled apart from what comes before it and after it.
 
     XLA would fold the turning into a layout that Eigen does not take, or into the
     BatchNorm before it, which it then computes again in strides: ten times the time of
