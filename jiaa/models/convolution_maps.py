@@ -12,7 +12,7 @@ gradients that JAX derives are written in others, which end in a naive loop insi
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -46,6 +46,13 @@ class Geometry(NamedTuple):
         fields = zip(padded, self.kernel, self.strides, strict=True)
         height, width = ((n - k) // s + 1 for n, k, s in fields)
         return height, width
+
+    def along(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """Of height and width: size, output's size, kernel, stride, padding before."""
+        before = (pads[0] for pads in self.padding)
+        return zip(
+            self.size, self.counts, self.kernel, self.strides, before, strict=True
+        )
 
 
 def slices(x: Array, *, axis: int, geometry: Geometry) -> list[Array]:
@@ -98,14 +105,7 @@ def output_patches(x: Array, kernel: Array, geometry: Geometry) -> Array:
 def input_gradient_library(y: Array, kernel: Array, geometry: Geometry) -> Array:
     """The output, spread by the strides, under the kernel turned around."""
     padding = []
-    for size, count, k, stride, (before, _) in zip(
-        geometry.size,
-        geometry.counts,
-        geometry.kernel,
-        geometry.strides,
-        geometry.padding,
-        strict=True,
-    ):
+    for size, count, k, stride, before in geometry.along():
         low = k - 1 - before
         padding.append((low, size - ((count - 1) * stride + 1) + k - 1 - low))
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
@@ -139,14 +139,7 @@ def kernel_gradient_patches(x: Array, y: Array, geometry: Geometry) -> Array:
 def kernel_gradient_library(x: Array, y: Array, geometry: Geometry) -> Array:
     """XLA's operator on turned arrays: channels as images, and images as channels."""
     padding = []
-    for size, count, k, stride, (before, _) in zip(
-        geometry.size,
-        geometry.counts,
-        geometry.kernel,
-        geometry.strides,
-        geometry.padding,
-        strict=True,
-    ):
+    for size, count, k, stride, before in geometry.along():
         padding.append((before, k + (count - 1) * stride - size - before))
     x, y = _behind_a_fence(_turned, x, y)
     out = _library(x, y, padding, rhs_dilation=geometry.strides)
