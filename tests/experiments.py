@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jiaa.data import synthetic
-from jiaa.models.backbones import inception_v3
+from jiaa.models.backbones import alexnet, inception_v3, resnet, squeezenet
+from jiaa.models.backbones.inception_v3 import Fork, Unit
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN_IMAGES = 24
@@ -20,8 +21,11 @@ SIZES = {
 }
 # Pixels stored and shown: little more than each architecture's least.
 PIXELS = {"alexnet": (72, 64), "inception_v3": (80, 76)}
-# One Inception block of each kind; all eleven would compile for minutes.
-BLOCKS = ("Mixed_5b", "Mixed_6a", "Mixed_7a")
+# Of Inception's eleven blocks: 35 x 35 maps, and the two ways to fewer pixels.
+INCEPTION = ("Mixed_5b", "Mixed_6a", "Mixed_7a")
+# Of SqueezeNet's eight modules: one of each width, with the stages that are tapped.
+SQUEEZENET = ("fire2", "fire4", "fire7", "fire9")
+NARROWER = 8
 
 
 def names() -> list[str]:
@@ -57,10 +61,35 @@ def tiny_world(tmp_path_factory):
 
 
 @pytest.fixture
-def shallow_inception(monkeypatch):
-    """Inception-v3 is `BLOCKS` alone; tests/models compares all of it with torch's."""
-    kept = {name: inception_v3.BLOCKS[name] for name in BLOCKS}
-    monkeypatch.setattr(inception_v3, "BLOCKS", kept)
+def shallow(monkeypatch):
+    """`make_shallow`, for one test."""
+    make_shallow(monkeypatch.setattr)
+
+
+def make_shallow(set_attribute=setattr):
+    """Takes layers and channels from the backbones; tests/models has all of them.
+
+    Most of a step's time here goes to tracing and compiling one layer after another.
+    """
+    narrow = {name: _narrower(inception_v3.BLOCKS[name]) for name in INCEPTION}
+    set_attribute(inception_v3, "BLOCKS", narrow)
+    set_attribute(inception_v3, "STEM", _narrower(inception_v3.STEM))
+    layers = [(x[0] // NARROWER, *x[1:]) for x in alexnet.LAYERS]
+    set_attribute(alexnet, "LAYERS", layers)
+    set_attribute(alexnet, "DENSE", 16)
+    fires = {name: squeezenet.FIRES[name] for name in SQUEEZENET}
+    set_attribute(squeezenet, "FIRES", fires)
+    set_attribute(resnet, "BLOCKS", (1, 1, 1, 1))
+
+
+def _narrower(part):
+    """A unit, or nested tuples of units, with an eighth of the channels."""
+    if isinstance(part, Unit):
+        return part._replace(features=part.features // NARROWER)
+    if isinstance(part, Fork):
+        return Fork(_narrower(part.units))
+    nested = isinstance(part, tuple) and not hasattr(part, "_fields")
+    return tuple(map(_narrower, part)) if nested else part
 
 
 def shrink(config, world):
@@ -127,15 +156,11 @@ def _shrink_model(config):
         }
     if config.model.backbone in PIXELS and config.meta.steps:
         config.generic.steps = 0  # it trains in BA-PIAA's config, slow to compile
-    if config.model.backbone == "alexnet" and not config.trunk.frozen:
-        # 54 million weights that have no narrower form take no part in learning.
-        config.generic.rates = (("backbone/dense.*", 0.0), *config.generic.rates)
-        config.inner.adapts = "(backbone/conv1|head)/.*"
 
 
 def _shrink_trunk(config):
     if config.trunk.sizes:
-        config.trunk.sizes = ((40, 48), (36, 44))
+        config.trunk.sizes = ((40, 48), 32)  # five crops have one of these shapes
     if config.trunk.five_crops:
         config.trunk.five_crops = 32
     if config.trunk.map == "kernel":

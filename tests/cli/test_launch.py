@@ -1,6 +1,7 @@
 """The scripts as their users run them: killed midway, and given wrong paths."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from jiaa.cli.launch import AnyValue, WholeOrPair, in_words
 from jiaa.data import DataError
 
 STEPS = 300
+FORKS = Path(__file__).with_name("forks.py")
 CONFIG = """
 import sys
 
@@ -23,6 +25,7 @@ from configs.blg_piaa import oasis_squeezenet
 
 # tensorboardX would import torch, where it is installed: that takes seconds.
 sys.modules.setdefault("torch", None)
+experiments.make_shallow()
 
 
 def get_config():
@@ -37,20 +40,20 @@ def get_config():
 """
 
 
-@pytest.fixture
-def config_file(tiny_world, tmp_path):
-    file = tmp_path / "small.py"
+@pytest.fixture(scope="module")
+def config_file(tiny_world, tmp_path_factory):
+    file = tmp_path_factory.mktemp("config") / "small.py"
     file.write_text(CONFIG.format(world=str(tiny_world)))
     return file
 
 
 @pytest.fixture
 def start(config_file):
-    """Starts a script in a process session of its own; its output is in WORKDIR.out."""
+    """Starts training in a process session of its own; its output is in WORKDIR.out."""
     running = []
 
-    def start_one(workdir: Path, *flags: str, script="train.py"):
-        running.append(_process(config_file, workdir, *flags, script=script))
+    def start_one(workdir: Path, *flags: str):
+        running.append(_process(config_file, workdir, *flags))
         return running[-1]
 
     yield start_one
@@ -60,18 +63,22 @@ def start(config_file):
             process.wait()
 
 
-def _process(config_file, workdir: Path, *flags: str, script: str):
+def command(config_file, workdir: Path, *flags: str, script="train.py"):
+    """A script and its flags, as after "python"."""
+    paths = (f"--config={config_file}", f"--workdir={workdir}")
+    return [str(experiments.ROOT / "scripts" / script), *paths, *flags]
+
+
+def environment():
     path = os.pathsep.join(map(str, (experiments.ROOT, experiments.ROOT / "tests")))
+    return {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
+
+
+def _process(config_file, workdir: Path, *flags: str):
     with workdir.with_suffix(".out").open("w") as output:
         return subprocess.Popen(
-            [
-                sys.executable,
-                experiments.ROOT / "scripts" / script,
-                f"--config={config_file}",
-                f"--workdir={workdir}",
-                *flags,
-            ],
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
+            [sys.executable, *command(config_file, workdir, *flags)],
+            env=environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -109,29 +116,69 @@ def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(start, tmp_pat
     assert metrics[0] == metrics[1]
 
 
-@pytest.mark.parametrize(
-    ("flag", "script", "expected"),
-    [
-        ("--config.data.root=NOWHERE", "train.py", "NOWHERE: no such folder"),
-        ("--config.prior=NOWHERE", "train.py", "NOWHERE/prior.safetensors does not"),
-        ("--config.seed=1", "evaluate.py", "scripts/train.py"),
-        ("--config.data.scale=(1, 3)", "train.py", "--config.data.NAME=VALUE"),
-        (
-            "--config.model.backbone_options={'widht': 4}",
-            "train.py",
-            "backbone_options has no 'widht'; known: num_classes",
-        ),
-    ],
-)
-def test_a_wrong_path_is_a_short_error_without_a_traceback(
-    start, tmp_path, flag, script, expected
-):
-    workdir = tmp_path / "run"
-    assert start(workdir, flag, script=script).wait(timeout=120) == 1
+# name: (flag, script, what is said)
+WRONG = {
+    "data": ("--config.data.root=NOWHERE", "train.py", "NOWHERE: no such folder"),
+    "prior": (
+        "--config.prior=NOWHERE",
+        "train.py",
+        "NOWHERE/prior.safetensors does not",
+    ),
+    "untrained": ("--config.seed=1", "evaluate.py", "scripts/train.py"),
+    "scale": ("--config.data.scale=(1, 3)", "train.py", "--config.data.NAME=VALUE"),
+    "option": (
+        "--config.model.backbone_options={'widht': 4}",
+        "train.py",
+        "backbone_options has no 'widht'; known: num_classes",
+    ),
+}
+BUG = """
+from jiaa.cli.launch import launch
+
+def train(config, workdir):
+    None.no_such_attribute
+
+launch(train)
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(config_file, tmp_path_factory):
+    """Of each wrong command, by name: its exit code, what it said, and its workdir."""
+    folder = tmp_path_factory.mktemp("wrong")
+    (folder / "bug.py").write_text(BUG)
+    commands = {
+        name: command(config_file, folder / name, flag, script=script)
+        for name, (flag, script, _) in WRONG.items()
+    }
+    misspelt = "--config.meta.stepz=3"
+    commands["misspelt"] = command(config_file, folder / "misspelt", misspelt)
+    bug = command(config_file, folder / "bug")
+    commands["bug"] = [str(folder / "bug.py"), *bug[1:]]
+    done = subprocess.run(
+        [sys.executable, FORKS, json.dumps(list(commands.values()))],
+        env=environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    return {
+        name: (*result, folder / name)
+        for name, result in zip(commands, results, strict=True)
+    }
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_path_is_a_short_error_without_a_traceback(ended, name):
+    code, said, workdir = ended[name]
+    assert code == 1, said
     assert not (workdir / "config.json").exists()
-    output = workdir.with_suffix(".out").read_text()
-    assert expected in output
-    assert "Traceback" not in output
+    assert WRONG[name][-1] in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
@@ -159,28 +206,15 @@ def test_errors_say_what_the_command_can_do():
     assert in_words(ValueError("no")) == "ValueError: no"
 
 
-def test_a_bug_keeps_its_stack(config_file, tmp_path):
-    program = (
-        "import sys; from jiaa.cli.launch import launch\n"
-        "def train(config, workdir): None.no_such_attribute\n"
-        "launch(train)"
-    )
-    path = os.pathsep.join(map(str, (experiments.ROOT, experiments.ROOT / "tests")))
-    done = subprocess.run(
-        [sys.executable, "-c", program, f"--config={config_file}", "--workdir=x"],
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" in done.stderr
-    assert "no_such_attribute" in done.stderr
+def test_a_bug_keeps_its_stack(ended):
+    code, said, _ = ended["bug"]
+    assert code != 0
+    assert "Traceback" in said
+    assert "no_such_attribute" in said
 
 
-def test_a_misspelt_flag_is_refused_before_anything_runs(start, tmp_path):
-    workdir = tmp_path / "run"
-    process = start(workdir, "--config.meta.stepz=3")
-    assert process.wait(timeout=120) != 0
-    assert "stepz" in workdir.with_suffix(".out").read_text()
+def test_a_misspelt_flag_is_refused_before_anything_runs(ended):
+    code, said, workdir = ended["misspelt"]
+    assert code != 0
+    assert "stepz" in said
     assert not workdir.exists()

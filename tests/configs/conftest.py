@@ -1,5 +1,5 @@
-"""The tiny folder dataset that every experiment is tried on, and less of Inception."""
+"""The tiny folder dataset for every experiment, and less of each backbone."""
 
-from experiments import shallow_inception, tiny_world
+from experiments import shallow, tiny_world
 
-__all__ = ["shallow_inception", "tiny_world"]
+__all__ = ["shallow", "tiny_world"]

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-# Every line runs as it stands but these numbers: how much is drawn, and learned how long.
+# Every line runs as it stands, but for these numbers of what is drawn and of steps.
 SHORTER = {
     "meta_learning": {
         "train_users=100": "train_users=8",

@@ -18,6 +18,8 @@ LAYERS = (
     (256, 3, 1, 1, False),
     (256, 3, 1, 1, True),
 )
+# Features of the two hidden dense layers.
+DENSE = 4096
 
 
 class AlexNet(nn.Module):
@@ -61,7 +63,7 @@ class AlexNet(nn.Module):
         for i in (1, 2):
             x = nn.Dropout(0.5)(x, deterministic=not dropout)
             dense = nn.Dense(
-                4096, dtype=self.dtype, dot_general=dense_product, name=f"dense{i}"
+                DENSE, dtype=self.dtype, dot_general=dense_product, name=f"dense{i}"
             )
             x = nn.relu(dense(x))
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)

@@ -10,6 +10,9 @@ from jiaa.models.backbones.common import ConvNorm, Outputs, check_size, outputs
 from jiaa.models.convolution import Pair
 from jiaa.models.pooling import max_pool
 
+# Blocks of each stage.
+BLOCKS = (2, 2, 2, 2)
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut, projected where the shapes differ."""
@@ -73,8 +76,8 @@ class ResNet18(nn.Module):
         x = nn.relu(stem(x, **training))
         stages = {"stem": x}
         x = max_pool(x, 3, stride=2, padding=1)
-        for stage in range(1, 5):
-            for block in range(1, 3):
+        for stage, blocks in enumerate(BLOCKS, 1):
+            for block in range(1, blocks + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
                 x = BasicBlock(
                     self.width * 2 ** (stage - 1),
