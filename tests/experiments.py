@@ -21,8 +21,8 @@ SIZES = {
 }
 # Pixels stored and shown: little more than each architecture's least.
 PIXELS = {"alexnet": (72, 64), "inception_v3": (80, 76)}
-# Of Inception's eleven blocks: 35 x 35 maps, and the two ways to fewer pixels.
-INCEPTION = ("Mixed_5b", "Mixed_6a", "Mixed_7a")
+# Of Inception's eleven blocks: two branches of convolutions, and one that pools.
+INCEPTION = ("Mixed_6a",)
 # Of SqueezeNet's eight modules: one of each width, with the stages that are tapped.
 SQUEEZENET = ("fire2", "fire4", "fire7", "fire9")
 NARROWER = 8

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from jiaa.report import figures, published, tables
+from jiaa.report import published, tables
 from jiaa.report.runs import Run, dataset_label, is_synthetic, read_run
 
 METHOD_NOTE = """\
@@ -91,6 +91,9 @@ def _labelled(runs: Sequence[Run]) -> list[tuple[str, Run]]:
 
 def _figures(runs: Sequence[Run], out: Path) -> list[str]:
     """Draws the figures of one dataset's runs; markdown that shows them."""
+    # Imported where something is drawn: Matplotlib is a quarter of a command's start.
+    from jiaa.report import figures
+
     dataset = runs[0].dataset
     shown = []
     for metric in dict.fromkeys(metric for run in runs for metric in run.metrics):

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Bool, Float
 
 from jiaa.data.synthetic.views import SyntheticView
@@ -65,5 +64,8 @@ def _srocc(
     """Spearman's correlation with average ranks for ties; 0 for constant stars."""
     if len(np.unique(stars)) < 2:
         return 0.0
-    ranks = [scipy.stats.rankdata(values) for values in (truth, stars)]
+    # Imported where it is used: it takes longer than all of jiaa.data.
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values) for values in (truth, stars)]
     return float(np.corrcoef(ranks)[0, 1])

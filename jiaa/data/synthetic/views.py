@@ -3,8 +3,8 @@
 import dataclasses
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float, Int, Shaped, UInt8
+from scipy.special import ndtri
 
 from jiaa.data.synthetic import photographs, raters, world
 from jiaa.data.synthetic.photographs import Facts
@@ -142,7 +142,7 @@ def heavy_tailed_counts(
 
     They are quantiles, not draws, so that every seed has its very active users.
     """
-    quantiles = scipy.stats.norm.ppf((np.arange(users) + 0.5) / users)
+    quantiles = ndtri((np.arange(users) + 0.5) / users)
     weights = np.exp(_ACTIVITY_SD * rng.permutation(quantiles))
     low, high = 0.0, float(most) / weights.min()
     for _ in range(100):
