@@ -287,7 +287,7 @@ def _iterations(
 ) -> Callable[..., Any]:
     """(state, a batch of `batches.of_users`) -> (state, metrics), for one dispatch."""
     run = jax.jit(bilevel.several(step), donate_argnums=0)
-    users = replicate(jax.tree.map(jnp.asarray, tasks), mesh)
+    users = replicate(jax.device_put(tasks), mesh)
     shape = section.iterations_per_dispatch, section.users_per_step
 
     def iterate(state, batch):

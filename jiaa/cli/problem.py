@@ -174,7 +174,9 @@ def mapped(config, network, dataset: Dataset, whole: PyTree, *, progress) -> Lea
     fitted = feature_map.fit_feature_map(
         features[ids], widths=widths, kind=section.map, **options
     )
-    width = sum(widths) if fitted is None else fitted(features[ids[:1]]).shape[1]
+    width = sum(widths)
+    if fitted is not None:
+        width = jax.eval_shape(fitted, features[ids[:1]]).shape[1]
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     head = generic.initialise_head(network, width=width, key=key)
     merged = {name: {**whole[name], **head[name]} for name in ("params", "batch_stats")}
@@ -236,7 +238,7 @@ def make_problem(
     prior, features = processes.from_first((prior, features))
     store = ImageStore(features=jnp.asarray(features))
     return Problem(
-        jax.tree.map(jnp.asarray, prior),
+        jax.device_put(prior),  # unlike jnp.asarray, without a program for each shape
         train_mesh.replicate(store, mesh),
         "score",
         FeatureView(),
