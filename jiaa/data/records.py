@@ -101,8 +101,13 @@ def attribute_targets(record: Record) -> dict[str, np.ndarray]:
 
 
 def trait_targets(record: Record) -> dict[str, np.ndarray]:
-    """The Big-Five traits in [-1, 1] of who likes the photograph: their mean."""
-    return {"traits": np.asarray(np.mean(record["traits"], axis=0), np.float32)}
+    """The Big-Five traits in [-1, 1] of who likes the photograph: their mean.
+
+    Only likers of the record's own fold count, which is the first one's: of a
+    photograph that is also liked elsewhere, a test user's traits are never learned.
+    """
+    fold, traits = np.asarray(record["fold"]), np.asarray(record["traits"])
+    return {"traits": traits[fold == fold[0]].mean(axis=0, dtype=np.float32)}
 
 
 TARGETS: dict[str, Targets] = {

@@ -84,6 +84,12 @@ def test_aadb_scores_become_stars_over_five():
     assert score == pytest.approx(0.6)  # 3 of 5
 
 
+def test_traits_of_likers_in_other_folds_are_not_learned():
+    traits = [np.full(5, x, np.float32) for x in (0.5, -1.0, 0.25)]
+    record = {"traits": traits, "fold": [np.int32(x) for x in (3, 7, 3)]}
+    np.testing.assert_allclose(records.trait_targets(record)["traits"], [0.375] * 5)
+
+
 def test_what_is_not_there_is_refused_with_the_remedy(data_dir, tmp_path):
     with pytest.raises(DataError, match=r"no prepared ava; .*--dataset ava"):
         open_stream("ava", tmp_path)
