@@ -12,6 +12,10 @@ from jiaa.data.table import DataError
 # Label file -> the lines that are no rows, and how many rows a result stands for.
 FILES = {
     ("ava", "AVA.txt"): (0, lambda labels: len(labels.image_ids)),
+    ("ava", "ilgnet_ava1_train.txt"): (
+        0,
+        lambda labels: (labels.image_split == "train").sum(),
+    ),
     ("aadb", "train.csv"): (1, lambda labels: (labels.image_split == "train").sum()),
     ("aadb", "ratings.csv"): (1, lambda labels: len(labels.responses["stars"])),
     ("flickr_aes", "FLICKR-AES_image_labeled_by_each_worker.csv"): (
@@ -27,6 +31,10 @@ FILES = {
         lambda labels: len(
             set(labels.responses["worker"][labels.responses["test_worker"]].tolist())
         ),
+    ),
+    ("flickr_aes", "gold.csv"): (
+        1,
+        lambda labels: np.isfinite(labels.responses["worker_quality"]).sum(),
     ),
     ("real_cur", "REAL-CUR_scores.csv"): (1, lambda labels: len(labels.image_ids)),
     ("psycho_flickr", "users.csv"): (
