@@ -132,7 +132,7 @@ def feeds(paths: list[str], *, batch_size: int, workers: int) -> dict[str, Feed]
     files = photographs.Photographs(paths, size=STORED)
     device = jax.local_devices()[0]
     ahead = {**options, "sharding": device}
-    cores = len(os.sched_getaffinity(0))
+    cores = store.usable_cores()
     return {
         "jiaa resident": jiaa_feed(
             loader.index_batches(len(paths), **options), jax.device_put(kept, device)
@@ -272,7 +272,7 @@ def waiting(paths: list[str], flags: argparse.Namespace) -> list[_benchmark.Row]
     files = photographs.Photographs(paths, size=STORED)
     options = {"batch_size": flags.batch_size, "seed": 0}
     ahead = {**options, "sharding": jax.local_devices()[0]}
-    cores = len(os.sched_getaffinity(0))
+    cores = store.usable_cores()
     ways: dict[str, tuple[Callable[[], Any], Any]] = {
         "resident": (lambda: loader.index_batches(len(paths), **options), kept),
         f"files, {cores} threads": (

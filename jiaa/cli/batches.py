@@ -6,7 +6,6 @@ results.
 """
 
 import logging
-import os
 from typing import Any
 
 import grain
@@ -19,6 +18,7 @@ from jaxtyping import Array, Int, Key
 from jiaa.cli.options import Config, ConfigError
 from jiaa.data import loader, stream
 from jiaa.data.photographs import Photographs
+from jiaa.data.store import usable_cores
 from jiaa.meta import gather
 from jiaa.train import mesh as train_mesh
 from jiaa.types import ImageStore, UserTasks
@@ -50,7 +50,7 @@ def of_images(
     return stream.image_batches(
         store.content,
         image_ids=image_ids,
-        threads=_cores(),
+        threads=usable_cores(),
         workers=_workers(config, store),
         sharding=sharding,
         **options,
@@ -123,7 +123,3 @@ def _workers(config: Config, store: ImageStore) -> int:
     """Processes that decode; arrays need no decoding."""
     files = isinstance(store.content, Photographs)
     return (config.data.get("decode_workers") or 0) if files else 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4

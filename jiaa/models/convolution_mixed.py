@@ -58,7 +58,7 @@ class Choice(NamedTuple):
 
 
 # The first choice that applies decides. On maps smaller than a kernel XLA's operator
-# is a naive loop on a CPU (row "e": 707 ms for 6). A CPU gains nothing from batching
+# is a naive loop on a CPU (row e: 639 ms for 9). A CPU gains nothing from batching
 # users' kernels, and XLA would make one grouped convolution of them, far slower.
 UNMEASURED = "not measured: docs/speed_gpu.md"
 CHOICES = (

@@ -19,7 +19,6 @@ from jaxtyping import Float, Int
 
 from jiaa.data.builders import base, labels
 from jiaa.data.builders.labels import Labels, Raw
-from jiaa.data.folder import list_files
 from jiaa.data.table import DataError, Findings, Gathered, read_lines, some
 from jiaa.data.tasks import rank
 
@@ -102,8 +101,7 @@ class Ava(base.PhotographBuilder):
             },
             notes=notes,
         )
-        files = list_files(folder)
-        return labels.with_files(known, folder, max_missing=max_missing, files=files)
+        return labels.with_files(known, folder, max_missing=max_missing)
 
 
 def read_votes(path: Path) -> Int[np.ndarray, "image 15"]:

@@ -1,8 +1,8 @@
 """What a dataset's label files say, checked: the value between raw files and records.
 
-Every dataset is one function `read(root, ...) -> Raw`, and one builder that says which
-features its records have. `Labels` is the same whether it was read from the raw files
-or from the records that were built from them.
+Every builder's `read_raw` makes them of the raw files, with the photographs' paths:
+`Raw`. `Labels` is the same whether it was read from the raw files or from the records
+that were built from them.
 """
 
 import dataclasses
@@ -80,21 +80,15 @@ class Raw:
     paths: tuple[Path, ...]
 
 
-def with_files(
-    labels: Labels,
-    folder: Path,
-    *,
-    max_missing: int,
-    files: Mapping[str, Path] | None = None,
-) -> Raw:
+def with_files(labels: Labels, folder: Path, *, max_missing: int) -> Raw:
     """The labels of images that have a file in `folder`; the others are `missing`.
 
-    `files` maps image ids to files where names differ (default: names are ids).
+    An image's id is its file's name, relative to `folder`.
 
     Raises:
       DataError: more than `max_missing` images have no file.
     """
-    files = list_files(folder) if files is None else files
+    files = list_files(folder)
     missing = check_missing(
         labels.image_ids, files, folder=folder, max_missing=max_missing
     )

@@ -24,7 +24,7 @@ from jiaa.data.table import DataError, Gathered, parse_number, read_table, some
 from jiaa.data.tasks import rank
 
 USERS = "users.csv"
-IMAGES = ("images",)
+IMAGE_FOLDERS = ("images",)
 TRAITS = (
     "openness",
     "conscientiousness",
@@ -90,7 +90,7 @@ class PsychoFlickr(base.PhotographBuilder):
         """
         gathered = Gathered()
         traits = gathered.read(read_traits, root / USERS)
-        folder = gathered.read(labels.image_folder, root, image_folder, IMAGES)
+        folder = gathered.read(labels.image_folder, root, image_folder, IMAGE_FOLDERS)
         gathered.raise_if_any()
         likes = _likes(folder, traits, max_missing=max_missing)
         files: dict[str, Path] = {}

@@ -20,7 +20,7 @@ from jiaa.data.table import Gathered
 from jiaa.types import Ratings
 
 SCORES = "REAL-CUR_scores.csv"
-ALBUMS = ("albums", "images")
+IMAGE_FOLDERS = ("albums", "images")
 SCALE = (1.0, 5.0)
 
 
@@ -64,7 +64,7 @@ class RealCur(base.PhotographBuilder):
         ratings = gathered.read(
             read_ratings, root / SCORES, scale=SCALE, columns=columns, named=True
         )
-        folder = gathered.read(labels.image_folder, root, image_folder, ALBUMS)
+        folder = gathered.read(labels.image_folder, root, image_folder, IMAGE_FOLDERS)
         gathered.raise_if_any()
         pairs = zip(ratings.worker.tolist(), ratings.image.tolist(), strict=True)
         images = np.asarray([f"{owner}/{image}" for owner, image in pairs])
