@@ -23,7 +23,6 @@ from jiaa.models.pretrained import (
 )
 from jiaa.models.torch_names import targets
 
-MODES = ("eager", "compile", "vmap")
 Parameters = dict[str, Tensor]
 
 

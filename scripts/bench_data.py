@@ -1,13 +1,13 @@
 """How fast raw files are read and prepared, and prepared ones read, at full size.
 
-python scripts/bench_data.py labels       255,000 rows of AVA.txt, 500 photographs
-python scripts/bench_data.py small        40,000 small photographs in FLICKR-AES' format
-python scripts/bench_data.py photographs  300 of 1024 px: shrinking, and reading batches
-python scripts/bench_data.py cores        each of these ten times, by 1, 2, ... cores
+    python scripts/bench_data.py labels       255,000 rows of AVA.txt, few photographs
+    python scripts/bench_data.py small        40,000 of 48 px, in FLICKR-AES' format
+    python scripts/bench_data.py photographs  300 of 1024 px: shrinking, reading batches
+    python scripts/bench_data.py cores        each of these ten times, by 1, 2, ...
 
 The files are synthetic and lie in --folder, which is kept; drawing those of 1024 px
-takes eight minutes. Times are wall-clock with
-the files in the page cache, after a first pass. docs/datasets/speed.md has the figures.
+takes eight minutes, and "cores" needs them. Seconds are told twice, by the clock and as
+what cores spent, with the files in the page cache. docs/datasets/speed.md has figures.
 """
 
 import argparse
@@ -138,6 +138,8 @@ def photographs(folder: Path, workers: int) -> None:
 def cores(folder: Path, workers: int) -> None:
     """Shrinking the photographs of `photographs`, each ten times, by more cores."""
     paths = 10 * sorted((folder / "real_cur").rglob("*.jpg"))
+    if not paths:
+        raise SystemExit(f"{folder}: no photographs; run 'photographs' first")
     for count in sorted({1, 2, workers, usable_cores()}):
         options: dict = {"short_side": 256, "workers": count, "progress": False}
         with tempfile.TemporaryDirectory() as packs:

@@ -49,6 +49,7 @@ CASES = {
     "inception_v3_299": Case("inception_v3", 299, 1, 80, 20, 5),
 }
 GPU_CASES = ("inception_v3_299",)
+MODES = ("eager", "compile", "vmap")  # of `_torch_reference.meta_iteration`
 RATE = 1e-4
 # As large as the gradients: with the usual 1e-8 Adam's first step is their sign, which
 # rounding decides where they are small, and nothing could be compared.
@@ -276,7 +277,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--strategy", nargs="+", help="jiaa's user axis (task_axis)")
     parser.add_argument(
-        "--modes", nargs="*", default=["eager", "compile", "vmap"], help="PyTorch's"
+        "--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's"
     )
     for name in ("size", "users", "support", "query", "steps"):
         parser.add_argument(f"--{name}", type=int, help="instead of the case's own")

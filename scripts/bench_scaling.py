@@ -3,6 +3,7 @@
     python scripts/bench_scaling.py --threads 4
     python scripts/bench_scaling.py --axis users steps --repeats 3
     python scripts/bench_scaling.py --axis strategy --threads 1
+    python scripts/bench_scaling.py --axis users steps size --device gpu
 
 A ResNet18 of a quarter of its width, all of it adapting by Adam, BatchNorm by the
 batch; one number at a time moves away from `BASE`. The axis "strategy" runs heads on
@@ -242,6 +243,7 @@ def in_own_process(point: Point, flags: argparse.Namespace) -> _benchmark.Row:
     given = os.environ.get("XLA_FLAGS", "")
     command = [sys.executable, __file__, "--point", json.dumps(point._asdict())]
     command += ["--repeats", str(flags.repeats), "--threads", str(flags.threads)]
+    command += ["--device", flags.device]
     paths = (str(ROOT), os.environ.get("PYTHONPATH"))
     done = subprocess.run(
         command,
@@ -264,6 +266,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--axis", nargs="+", choices=choices, default=list(choices))
     parser.add_argument("--repeats", type=int, default=5, help="runs, after warming")
     parser.add_argument("--threads", type=int, help="cores of this run; default: all")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--most", type=int, help="rows an axis: the first so many")
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -273,13 +276,14 @@ def main() -> None:
     """Prints the conditions, one table and a line of JSON a row."""
     flags = parse()
     flags.threads = _benchmark.use_threads(flags.threads)
+    if flags.device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
     if flags.point:
         row = measure(Point(**flags.point), repeats=flags.repeats)
         print(json.dumps(row))
         return
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    device = os.environ["JAX_PLATFORMS"]
-    print(_benchmark.conditions(threads=flags.threads, device=device), flush=True)
+    said = _benchmark.conditions(threads=flags.threads, device=flags.device)
+    print(said, flush=True)
     measured: dict[Point, _benchmark.Row] = {}
     rows = []
     for axis in flags.axis:
