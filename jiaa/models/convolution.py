@@ -17,13 +17,12 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jiaa.models import convolution_mixed
+from jiaa.models import convolution_maps, convolution_mixed
+from jiaa.models.convolution_maps import Pair, output_size, rows_of, window_slices
 
-Pair = tuple[int, int]
 Padding = Pair | tuple[Pair, Pair]
 
 ENVIRONMENT_VARIABLE = "JIAA_CONVOLUTION"
@@ -55,42 +54,10 @@ def choose_implementation(backend: str, *, plain: bool = True) -> str:
     return next(r.implementation for r in RULES if r.applies(backend, plain))
 
 
-def output_size(size: int, window: int, stride: int, padding: Pair) -> int:
-    """Number of windows along an axis; raises where not even one fits."""
-    count = (size + sum(padding) - window) // stride + 1
-    if size < 1 or count < 1:
-        raise ValueError(
-            f"a window of {window} pixels does not fit an axis of {size} pixels "
-            f"padded by {padding}: use larger images"
-        )
-    return count
-
-
-def window_slices(
-    x: Float[Array, "image height width channel"],
-    *,
-    axis: int,
-    window: int,
-    stride: int,
-    count: int,
-    dilation: int = 1,
-) -> list[Array]:
-    """What all `count` windows along `axis` hold at each offset in the window."""
-    return [
-        lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, axis)
-        for start in range(0, window * dilation, dilation)
-    ]
-
-
 def _library(x, kernel, *, strides, padding, dilation, groups):
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=strides,
-        padding=padding,
-        rhs_dilation=dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
+    options = {"rhs_dilation": dilation, "feature_group_count": groups}
+    return convolution_maps.library(
+        x, kernel, padding=padding, strides=strides, **options
     )
 
 
@@ -109,19 +76,13 @@ def _patches(x, kernel, *, strides, padding, dilation, groups):
             window_slices(x, axis=axis, window=window, count=count, **options), axis=-1
         )
     if groups == 1:
-        return _matmul(x, kernel.reshape(-1, outputs))
+        out = rows_of(x) @ kernel.reshape(-1, outputs)
+        return out.reshape(*x.shape[:3], outputs)
     taps = kernel_height * kernel_width
     grouped = x.reshape(-1, taps, groups, inputs)
     matrices = kernel.reshape(taps, inputs, groups, outputs // groups)
     out = jnp.einsum("ntgi,tigo->ngo", grouped, matrices)
     return out.reshape(*x.shape[:3], outputs)
-
-
-def _matmul(x, matrix):
-    """The last axis of `x` times `matrix`, as one product of two matrices."""
-    return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(
-        *x.shape[:-1], matrix.shape[-1]
-    )
 
 
 def _mixed(x, kernel, *, strides, padding, dilation, groups):

@@ -13,21 +13,50 @@ gradients that JAX derives are written in others, which end in a naive loop insi
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jiaa.models.products import transposed_product
 
 Pair = tuple[int, int]
 
-
 # What a gradient copies at once: larger blocks cost page faults, smaller ones the
 # matrix products their speed (docs/speed_layers.md, "Blocks").
 BLOCK_BYTES = 24_000_000
+
+
+def output_size(size: int, window: int, stride: int, padding: Pair) -> int:
+    """Number of windows along an axis.
+
+    Raises:
+      ValueError: not even one fits.
+    """
+    count = (size + sum(padding) - window) // stride + 1
+    if size < 1 or count < 1:
+        raise ValueError(
+            f"a window of {window} pixels does not fit an axis of {size} pixels "
+            f"padded by {padding}: use larger images"
+        )
+    return count
+
+
+def window_slices(
+    x: Float[Array, "image height width channel"],
+    *,
+    axis: int,
+    window: int,
+    stride: int,
+    count: int,
+    dilation: int = 1,
+) -> list[Array]:
+    """What all `count` windows along `axis` hold at each offset in the window."""
+    span = (count - 1) * stride + 1
+    offsets = range(0, window * dilation, dilation)
+    return [lax.slice_in_dim(x, o, o + span, stride, axis) for o in offsets]
 
 
 class Geometry(NamedTuple):
@@ -42,9 +71,8 @@ class Geometry(NamedTuple):
     @property
     def counts(self) -> Pair:
         """Output height and width."""
-        padded = (n + sum(p) for n, p in zip(self.size, self.padding, strict=True))
-        fields = zip(padded, self.kernel, self.strides, strict=True)
-        height, width = ((n - k) // s + 1 for n, k, s in fields)
+        fields = (self.size, self.kernel, self.strides, self.padding)
+        height, width = (output_size(*field) for field in zip(*fields, strict=True))
         return height, width
 
     def along(self) -> Iterator[tuple[int, int, int, int, int]]:
@@ -60,11 +88,13 @@ def slices(x: Array, *, axis: int, geometry: Geometry) -> list[Array]:
     i = axis - 1
     pads = [(0, 0)] * 4
     pads[axis] = geometry.padding[i]
-    x = jnp.pad(x, pads)
-    stride, count = geometry.strides[i], geometry.counts[i]
-    span = (count - 1) * stride + 1
-    offsets = range(geometry.kernel[i])
-    return [lax.slice_in_dim(x, o, o + span, stride, axis) for o in offsets]
+    return window_slices(
+        jnp.pad(x, pads),
+        axis=axis,
+        window=geometry.kernel[i],
+        stride=geometry.strides[i],
+        count=geometry.counts[i],
+    )
 
 
 def gather(x: Array, geometry: Geometry) -> Array:
@@ -79,20 +109,21 @@ def rows_of(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-def _library(x, kernel, padding, **dilations):
+def library(x: Array, kernel: Array, *, padding: Any, **options: Any) -> Array:
+    """XLA's operator; `options` are those of `lax.conv_general_dilated`."""
     return lax.conv_general_dilated(
         x,
         kernel,
-        window_strides=dilations.pop("strides", (1, 1)),
+        window_strides=options.pop("strides", (1, 1)),
         padding=padding,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        **dilations,
+        **options,
     )
 
 
 def output_library(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """XLA's operator, in the layout that Eigen takes."""
-    return _library(x, kernel, geometry.padding, strides=geometry.strides)
+    return library(x, kernel, padding=geometry.padding, strides=geometry.strides)
 
 
 def output_patches(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -109,7 +140,7 @@ def input_gradient_library(y: Array, kernel: Array, geometry: Geometry) -> Array
         low = k - 1 - before
         padding.append((low, size - ((count - 1) * stride + 1) + k - 1 - low))
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    return _library(y, turned, padding, lhs_dilation=geometry.strides)
+    return library(y, turned, padding=padding, lhs_dilation=geometry.strides)
 
 
 def input_gradient_patches(y: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -142,7 +173,7 @@ def kernel_gradient_library(x: Array, y: Array, geometry: Geometry) -> Array:
     for size, count, k, stride, before in geometry.along():
         padding.append((before, k + (count - 1) * stride - size - before))
     x, y = _behind_a_fence(_turned, x, y)
-    out = _library(x, y, padding, rhs_dilation=geometry.strides)
+    out = library(x, y, padding=padding, rhs_dilation=geometry.strides)
     return out.transpose(1, 2, 0, 3)
 
 

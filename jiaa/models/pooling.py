@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jiaa.models.convolution import Pair, output_size, window_slices
+from jiaa.models.convolution_maps import Pair, output_size, window_slices
 
 
 def _windows_along(x, axis, window, stride, padding, fill):
