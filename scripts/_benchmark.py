@@ -3,6 +3,7 @@
 Import before jax and torch: `use_threads` decides how many cores each of them finds.
 """
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -37,6 +38,25 @@ def use_threads(count: int | None) -> int:
 
     prefer_eigen()
     return len(cores)
+
+
+def chosen(flags: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The flags of these names that were given."""
+    return {x: getattr(flags, x) for x in names if getattr(flags, x) is not None}
+
+
+def tasks_of(scores: Any) -> Any:
+    """`UserTasks` of `scores` [user, rating], in NumPy; every image has one rater."""
+    import numpy as np
+
+    from jiaa.types import UserTasks
+
+    return UserTasks(
+        user_id=np.arange(len(scores), dtype=np.int32),
+        image_ids=np.arange(scores.size, dtype=np.int32).reshape(scores.shape),
+        scores=scores,
+        mask=np.ones(scores.shape, bool),
+    )
 
 
 class Times(NamedTuple):

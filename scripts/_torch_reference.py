@@ -63,6 +63,11 @@ def inputs_of(images: np.ndarray, device: str) -> Tensor:
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
 
 
+def features_of(features: np.ndarray, device: str) -> Tensor:
+    """A frozen trunk's features [image, feature] on the device."""
+    return torch.from_numpy(features).to(device)
+
+
 def normalised(images: Tensor, spec: Any) -> Tensor:
     """Float images by a `PretrainedSpec`."""
     mean, std = (

@@ -47,6 +47,7 @@ CASES = {
 }
 RATINGS = 138  # of every user, the mean of FLICKR-AES' test users
 SHOTS = (10, 100)
+OWN = ("users", "splits", "steps")  # flags for a case's fields
 MODES = ("sequential", "vmap", "images")
 RATE = 1e-4
 EPS = 1e-3  # as in bench_meta.py
@@ -103,21 +104,12 @@ def make_problem(case: Case, device: str) -> Problem:
     return Problem(case, content, scores.astype(np.float32), placed, model, variables)
 
 
-def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
-    """(the call, its coefficients [shots, user, split]; the splits that it uses)."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from jiaa import metrics
-    from jiaa.data import tasks as data_tasks
-    from jiaa.evaluate.personalization import personalization
+def method_of(problem: Problem) -> Any:
+    """The personalizer of a case in jiaa."""
     from jiaa.meta.inner import InnerLoop, InnerOptimizer
     from jiaa.models.pretrained import SPECS
     from jiaa.models.views import FeatureView, ImageView
     from jiaa.personalize.finetune import Finetune
-    from jiaa.train.mesh import user_mesh
-    from jiaa.types import ImageStore, UserTasks
 
     case = problem.case
     spec = SPECS[case.backbone]
@@ -129,33 +121,16 @@ def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
         optimizer=InnerOptimizer("adam", ((".*", RATE),), eps=EPS),
         adapts="all" if case.size else "head",
     )
-    users = problem.scores.shape[0]
-    tasks = UserTasks(
-        user_id=np.arange(users, dtype=np.int32),
-        image_ids=np.arange(users * RATINGS, dtype=np.int32).reshape(users, -1),
-        scores=problem.scores,
-        mask=np.ones((users, RATINGS), bool),
-    )
-    kind = "images" if case.size else "features"
-    store = ImageStore(**{kind: jnp.asarray(problem.content)})
-    prior = jax.tree.map(jnp.asarray, problem.variables)
-    key = jax.random.key(0)
-    mesh = user_mesh(jax.devices()[:devices]) if devices > 1 else None
+    return Finetune(loop, case.steps)
 
-    def run():
-        return personalization(
-            Finetune(loop, case.steps),
-            prior,
-            tasks,
-            store,
-            shots=SHOTS,
-            repeats=case.splits,
-            metrics={"srocc": metrics.spearman},
-            strategy=strategy,
-            mesh=mesh,
-            progress=False,
-            key=key,
-        ).values["srocc"]
+
+def splits_of(tasks: Any, count: int, *, key: Any) -> dict[int, list[Any]]:
+    """Number of ratings -> the rows of both sides [user, split, rating], as jiaa's."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jiaa.data import tasks as data_tasks
 
     def rows_of(task, split, shots):
         key_of = data_tasks.episode_key(key, repeat=split, user_id=task.user_id)
@@ -168,28 +143,58 @@ def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
     for shots in SHOTS:
         of_task = jax.vmap(lambda t, s, n=shots: rows_of(t, s, n), in_axes=(None, 0))
         of_users = jax.jit(jax.vmap(of_task, in_axes=(0, None)))
-        drawn = of_users(tasks, jnp.arange(case.splits))
+        drawn = of_users(tasks, jnp.arange(count))
         splits[shots] = [np.array(rows) for rows in drawn]
-    return run, splits
+    return splits
 
 
-def make_torch(problem: Problem, splits, *, mode: str, device: str):
-    """The same coefficients in PyTorch."""
-    import numpy as np
+def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
+    """(the call, its coefficients [shots, user, split]; the splits that it uses)."""
+    import jax
+    import jax.numpy as jnp
+
+    from jiaa import metrics
+    from jiaa.evaluate.personalization import personalization
+    from jiaa.train.mesh import user_mesh
+    from jiaa.types import ImageStore
+
+    method, key = method_of(problem), jax.random.key(0)
+    tasks = _benchmark.tasks_of(problem.scores)
+    kind = "images" if problem.case.size else "features"
+    store = ImageStore(**{kind: jnp.asarray(problem.content)})
+    prior = jax.tree.map(jnp.asarray, problem.variables)
+    mesh = user_mesh(jax.devices()[:devices]) if devices > 1 else None
+
+    def run():
+        return personalization(
+            method,
+            prior,
+            tasks,
+            store,
+            shots=SHOTS,
+            repeats=problem.case.splits,
+            metrics={"srocc": metrics.spearman},
+            strategy=strategy,  # pyright: ignore[reportArgumentType]
+            mesh=mesh,
+            progress=False,
+            key=key,
+        ).values["srocc"]
+
+    return run, splits_of(tasks, problem.case.splits, key=key)
+
+
+def make_predict(problem: Problem, *, mode: str, device: str):
+    """PyTorch's (rows to learn from [user, rating], others) -> unit scores."""
     import torch
-    from scipy.stats import spearmanr
 
     from jiaa.models.pretrained import SPECS
     from scripts import _torch_reference as reference
 
-    case, spec = problem.case, SPECS[problem.case.backbone]
+    case, spec, model = problem.case, SPECS[problem.case.backbone], problem.reference
     scores = torch.from_numpy(problem.scores.reshape(-1)).to(device)
-    if case.size:
-        content = reference.inputs_of(problem.content, device)
-    else:
-        content = torch.from_numpy(problem.content).to(device)
-    adam = reference.Adam(RATE, eps=EPS)
-    part = "whole" if case.size else "head"
+    placed = reference.inputs_of if case.size else reference.features_of
+    content = placed(problem.content, device)
+    part, adam = "whole" if case.size else "head", reference.Adam(RATE, eps=EPS)
 
     def inputs(rows):
         if not case.size:
@@ -203,9 +208,7 @@ def make_torch(problem: Problem, splits, *, mode: str, device: str):
         found = []
         for rows, others in zip(support, query, strict=True):
             batches = [(inputs(rows), scores[rows])] * case.steps
-            learner, _ = reference.descend(
-                problem.reference, batches, adam=adam, part=part
-            )
+            learner, _ = reference.descend(model, batches, adam=adam, part=part)
             with torch.no_grad():
                 run = learner if case.size else learner.head
                 found.append(run(inputs(others)))
@@ -214,25 +217,32 @@ def make_torch(problem: Problem, splits, *, mode: str, device: str):
     def together(support, query):
         batches = [(inputs(support), scores[support])] * case.steps
         params, buffers, _ = reference.descend_together(
-            problem.reference, batches, users=len(support), adam=adam, part=part
+            model, batches, users=len(support), adam=adam, part=part
         )
         with torch.no_grad():
             return reference.predict_together(
-                problem.reference, params, buffers, inputs(query), part=part
+                model, params, buffers, inputs(query), part=part
             )
 
-    predict = one_by_one if mode == "sequential" else together
+    return one_by_one if mode == "sequential" else together
+
+
+def make_torch(problem: Problem, splits, *, mode: str, device: str):
+    """The same coefficients in PyTorch."""
+    import numpy as np
+    import torch
+    from scipy.stats import spearmanr
+
+    case, scores = problem.case, problem.scores.reshape(-1)
+    predict = make_predict(problem, mode=mode, device=device)
 
     def run():
         values = np.zeros((len(SHOTS), case.users, case.splits))
-        for i, (support, query) in enumerate(splits.values()):
+        for i, sides in enumerate(splits.values()):
             for split in range(case.splits):
-                rows, others = (
-                    torch.from_numpy(side[:, split]).to(device)
-                    for side in (support, query)
-                )
-                predicted = predict(rows, others).cpu().numpy()
-                target = scores[others].cpu().numpy()
+                support, query = (side[:, split] for side in sides)
+                rows = (torch.from_numpy(side).to(device) for side in (support, query))
+                predicted, target = predict(*rows).cpu().numpy(), scores[query]
                 for user in range(case.users):
                     values[i, user, split] = spearmanr(predicted[user], target[user])[0]
         return values
@@ -274,12 +284,7 @@ def measure(name: str, flags: argparse.Namespace) -> list[_benchmark.Row]:
     import numpy as np
 
     device = "cuda" if flags.device == "gpu" else "cpu"
-    given = {
-        field: getattr(flags, field)
-        for field in ("users", "splits", "steps")
-        if getattr(flags, field) is not None
-    }
-    case = CASES[name]._replace(**given)
+    case = CASES[name]._replace(**_benchmark.chosen(flags, *OWN))
     problem = make_problem(case, device)
     contestants, gaps = {}, {}
     for strategy in flags.strategy or ["auto"]:
@@ -347,7 +352,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--modes", nargs="*", choices=MODES, default=list(MODES[:2]), help="PyTorch's"
     )
-    for name in ("users", "splits", "steps"):
+    for name in OWN:
         parser.add_argument(f"--{name}", type=int, help="instead of the case's own")
     flags = parser.parse_args()
     if flags.device == "cpu" and "whole_224" in flags.case:

@@ -211,8 +211,8 @@ def clocked(batches: Any) -> Any:
     return Clocked()
 
 
-def make_training(paths: list[str], flags: argparse.Namespace) -> Callable[..., Any]:
-    """`train(batches, store, folder)`: generic training of a narrow ResNet18."""
+def make_step(images: int, *, width: int) -> tuple[Callable[..., Any], Callable]:
+    """(the step of generic training, fresh states) of a narrow ResNet18."""
     import functools
 
     import jax
@@ -223,19 +223,15 @@ def make_training(paths: list[str], flags: argparse.Namespace) -> Callable[..., 
     from jiaa.models.generic import create_model, initialise
     from jiaa.models.pretrained import SPECS
     from jiaa.models.views import ImageView
-    from jiaa.train.loop import fit
     from jiaa.train.state import create_train_state
     from jiaa.train.steps import CrowdScores, train_step
-    from jiaa.train.workdir import Workdir
 
-    network = create_model(
-        backbone="resnet18", head="pooled", backbone_options={"width": flags.width}
-    )
-    key = jax.random.key(0)
+    options = {"width": width}
+    network = create_model(backbone="resnet18", head="pooled", backbone_options=options)
+    key, optimizer = jax.random.key(0), optax.adam(1e-4)
     start = initialise(network, np.zeros((2, 64, 64, 3), np.float32), key=key)
-    optimizer = optax.adam(1e-4)
-    rows = np.arange(len(paths), dtype=np.int32)
-    scores = np.random.default_rng(0).uniform(0.2, 1, len(paths)).astype(np.float32)
+    rows = np.arange(images, dtype=np.int32)
+    scores = np.random.default_rng(0).uniform(0.2, 1, images).astype(np.float32)
     step = functools.partial(
         train_step,
         crowd=CrowdScores(rows, scores),
@@ -244,12 +240,22 @@ def make_training(paths: list[str], flags: argparse.Namespace) -> Callable[..., 
         loss=losses.squared_error,
         optimizer=optimizer,
     )
+    return step, lambda: create_train_state(start, optimizer=optimizer, key=key)
+
+
+def make_training(paths: list[str], flags: argparse.Namespace) -> Callable[..., Any]:
+    """`train(batches, store, folder, steps)`: short generic trainings."""
+    import functools
+
+    from jiaa.train.loop import fit
+    from jiaa.train.workdir import Workdir
+
+    step, fresh_state = make_step(len(paths), width=flags.width)
 
     def train(batches: Any, store: Any, folder: Path, steps: int) -> None:
-        state = create_train_state(start, optimizer=optimizer, key=key)
         with Workdir(folder, config={"steps": steps}) as workdir:
             fit(
-                state,
+                fresh_state(),
                 functools.partial(step, store=store),
                 batches,
                 num_steps=steps,

@@ -49,6 +49,7 @@ CASES = {
     "inception_v3_299": Case("inception_v3", 299, 1, 80, 20, 5),
 }
 GPU_CASES = ("inception_v3_299",)
+OWN = ("size", "users", "support", "query", "steps")  # flags for a case's fields
 MODES = ("eager", "compile", "vmap")  # of `_torch_reference.meta_iteration`
 RATE = 1e-4
 # As large as the gradients: with the usual 1e-8 Adam's first step is their sign, which
@@ -95,49 +96,50 @@ def make_problem(case: Case, device: str) -> Problem:
     )
 
 
+def meta_step_of(problem: Problem, *, strategy: str, mesh: Any) -> Any:
+    """The meta-iteration of a case in jiaa."""
+    import optax
+
+    from jiaa.meta import bilevel
+    from jiaa.meta.inner import InnerLoop, InnerOptimizer
+    from jiaa.models.pretrained import SPECS
+    from jiaa.models.views import ImageView
+
+    case = problem.case
+    view = ImageView.of(SPECS[case.backbone], size=case.size, augment=False)
+    loop = InnerLoop(
+        problem.model,
+        view=dataclasses.replace(view, size=None),
+        optimizer=InnerOptimizer("adam", ((".*", RATE),), eps=EPS),
+        batch_norm="reset",
+    )
+    share = case.support / (case.support + case.query)
+    return bilevel.MetaStep(
+        bilevel.BLG(loop, case.steps),
+        optax.sgd(1 / case.users),
+        bilevel.Sampling(case.support, case.query, fraction=share),
+        strategy=strategy,  # pyright: ignore[reportArgumentType]
+        mesh=mesh,
+    )
+
+
 def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
     """(the iteration, waiting for its result; the users' episodes)."""
     import jax
     import jax.numpy as jnp
     import numpy as np
-    import optax
 
     from jiaa.data import tasks as data_tasks
-    from jiaa.meta import bilevel
-    from jiaa.meta.inner import InnerLoop, InnerOptimizer
-    from jiaa.models.pretrained import SPECS
-    from jiaa.models.views import ImageView
     from jiaa.train.mesh import replicate, user_mesh
-    from jiaa.types import ImageStore, UserTasks
+    from jiaa.types import ImageStore
 
-    case = problem.case
-    users, rated = problem.scores.shape
-    view = ImageView.of(SPECS[case.backbone], size=case.size, augment=False)
-    view = dataclasses.replace(view, size=None)
-    loop = InnerLoop(
-        problem.model,
-        view=view,
-        optimizer=InnerOptimizer("adam", ((".*", RATE),), eps=EPS),
-        batch_norm="reset",
-    )
     mesh = user_mesh(jax.devices()[:devices]) if devices > 1 else None
-    meta_step = bilevel.MetaStep(
-        bilevel.BLG(loop, case.steps),
-        optax.sgd(1 / case.users),
-        bilevel.Sampling(case.support, case.query, fraction=case.support / rated),
-        strategy=strategy,
-        mesh=mesh,
-    )
-    tasks = UserTasks(
-        user_id=jnp.arange(users),
-        image_ids=jnp.arange(users * rated).reshape(users, rated),
-        scores=jnp.asarray(problem.scores),
-        mask=jnp.ones((users, rated), bool),
-    )
-    store = ImageStore(images=jnp.asarray(problem.images))
+    meta_step = meta_step_of(problem, strategy=strategy, mesh=mesh)
     variables = jax.tree.map(jnp.asarray, problem.variables)
     state = meta_step.init_state(variables, key=jax.random.key(0))
-    step = jax.jit(meta_step)
+    step, users = jax.jit(meta_step), problem.case.users
+    tasks = jax.tree.map(jnp.asarray, _benchmark.tasks_of(problem.scores))
+    store = ImageStore(images=jnp.asarray(problem.images))
     state, tasks, store = replicate((state, tasks, store), mesh)
     arguments = (state, jnp.arange(users), tasks, store)
 
@@ -279,7 +281,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's"
     )
-    for name in ("size", "users", "support", "query", "steps"):
+    for name in OWN:
         parser.add_argument(f"--{name}", type=int, help="instead of the case's own")
     flags = parser.parse_args()
     flags.strategy = flags.strategy or ["auto"]
@@ -302,12 +304,7 @@ def main() -> None:
     print(_benchmark.conditions(threads=threads, device=flags.device))
     rows = []
     for name in flags.case:
-        given = {
-            field: getattr(flags, field)
-            for field in ("size", "users", "support", "query", "steps")
-            if getattr(flags, field) is not None
-        }
-        case = CASES[name]._replace(**given)
+        case = CASES[name]._replace(**_benchmark.chosen(flags, *OWN))
         work = {"case": name, **case._asdict(), "repeats": flags.repeats}
         rows += [{**work, **row} for row in measure(case, flags)]
     _benchmark.report(rows)

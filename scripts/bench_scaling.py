@@ -126,25 +126,21 @@ def make_step(point: Point, mesh: Any) -> tuple[Any, Any]:
     example = (2, point.size) if head else (2, point.size, point.size, 3)
     start = jax.jit(lambda key: model.init(key, jnp.zeros(example), method=method))
     prior = start(jax.random.key(0))
-    stats = prior.get("batch_stats", {})
-    return step, {"params": prior["params"], "batch_stats": stats}
+    return step, {"batch_stats": {}, **prior}
 
 
 def make_data(point: Point) -> tuple[Any, Any]:
     """Random ratings of random images or features; every image has one rater."""
+    import jax
     import jax.numpy as jnp
     import numpy as np
 
-    from jiaa.types import ImageStore, UserTasks
+    from jiaa.types import ImageStore
 
     rng = np.random.default_rng(0)
     shape = point.users, point.rated
-    tasks = UserTasks(
-        user_id=jnp.arange(point.users),
-        image_ids=jnp.arange(point.users * point.rated).reshape(shape),
-        scores=jnp.asarray(rng.uniform(0.2, 1, shape).astype(np.float32)),
-        mask=jnp.ones(shape, bool),
-    )
+    scores = rng.uniform(0.2, 1, shape).astype(np.float32)
+    tasks = jax.tree.map(jnp.asarray, _benchmark.tasks_of(scores))
     images = point.users * point.rated
     if not point.width:
         features = rng.normal(size=(images, point.size)).astype(np.float32)
