@@ -97,7 +97,7 @@ def make_problem(case: Case, device: str) -> Problem:
     else:
         content = rng.normal(size=(count, 8 * case.width)).astype(np.float32)
         taste = content[:, :8].mean(-1)
-    noisy = taste / taste.std() + rng.normal(size=count)
+    noisy = (taste - taste.mean()) / taste.std() + rng.normal(size=count)
     scores = 1 / (1 + np.exp(-noisy.reshape(case.users, RATINGS)))
     variables = _torch_reference.to_variables(reference.state_dict(), model)
     placed = _torch_reference.place(reference, device).eval()

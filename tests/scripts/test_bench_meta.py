@@ -23,6 +23,15 @@ def test_a_meta_iteration_equals_pytorchs_and_is_timed():
     assert ours["ratio"] == pytest.approx(theirs["wall_s"] / ours["wall_s"])
 
 
+@pytest.mark.parametrize("name", ["frozen_linear", "whole"])
+def test_scores_of_images_and_of_features_differ_so_that_coefficients_exist(name):
+    case = bench_evaluate.CASES[name]._replace(users=2)
+    scores = bench_evaluate.make_problem(case, "cpu").scores
+    assert scores.shape == (2, bench_evaluate.RATINGS)
+    assert (scores.std(axis=1) > 0.1).all()
+    assert 0.4 < scores.mean() < 0.6
+
+
 def test_coefficients_of_adapted_heads_equal_pytorchs_in_both_modes():
     flags = argparse.Namespace(
         device="cpu",
