@@ -3,6 +3,7 @@
     python scripts/bench_convolution.py --threads 1
     python scripts/bench_convolution.py --threads 1 --rows B E b e
     python scripts/bench_convolution.py --threads 1 --rows U1 U2 U3
+    python scripts/bench_convolution.py --device gpu
 
 A row is a layer's shape; for each of a convolution's three maps there is a line, with
 the milliseconds of each way that `convolution_maps` knows and of PyTorch's (channels
@@ -133,8 +134,10 @@ def jiaa_ways(layer: Layer, operation: str) -> dict[str, Callable[[], Any]]:
     }
 
 
-def torch_way(layer: Layer, operation: str) -> Callable[[], Any]:
-    """PyTorch's, one user after another."""
+def torch_way(
+    layer: Layer, operation: str, *, device: str = "cpu"
+) -> Callable[[], Any]:
+    """PyTorch's, one user after another, waiting for its result."""
     import numpy as np
     import torch
 
@@ -146,7 +149,7 @@ def torch_way(layer: Layer, operation: str) -> Callable[[], Any]:
         array = array[user] if layer.users else array
         axes = (3, 2, 0, 1) if name == "kernel" else (0, 3, 1, 2)
         tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
-        return tensor.contiguous(memory_format=torch.channels_last)
+        return tensor.to(device, memory_format=torch.channels_last)
 
     users = range(max(layer.users, 1))
     given = [{name: placed(name, user) for name in arrays} for user in users]
@@ -160,10 +163,16 @@ def torch_way(layer: Layer, operation: str) -> Callable[[], Any]:
             *(False, (0, 0), 1, wanted),
         )
 
-    return lambda: [one(**tensors) for tensors in given]
+    def run():
+        results = [one(**tensors) for tensors in given]
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return results
+
+    return run
 
 
-def measure(name: str, *, repeats: int) -> list[_benchmark.Row]:
+def measure(name: str, *, repeats: int, device: str = "cpu") -> list[_benchmark.Row]:
     """A line for each map; images have no gradient that training would need."""
     from jiaa.models import convolution_mixed
 
@@ -173,7 +182,7 @@ def measure(name: str, *, repeats: int) -> list[_benchmark.Row]:
         if operation == "input_gradient" and layer.channels == 3:
             continue
         runs = jiaa_ways(layer, operation)
-        runs["torch"] = torch_way(layer, operation)
+        runs["torch"] = torch_way(layer, operation, device=device)
         for run in runs.values():
             run()
         times = _benchmark.interleaved(runs, repeats=repeats)
@@ -204,15 +213,20 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=LAYERS, default=list(LAYERS))
     parser.add_argument("--repeats", type=int, default=9, help="rounds, after warming")
     parser.add_argument("--threads", type=int, help="cores a side; default: all")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     flags = parser.parse_args()
     threads = _benchmark.use_threads(flags.threads)
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    if flags.device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
     import torch
 
     torch.set_num_threads(threads)
-    print(_benchmark.conditions(threads=threads, device="cpu"))
-    rows = [row for name in flags.rows for row in measure(name, repeats=flags.repeats)]
-    _benchmark.report(rows)
+    print(_benchmark.conditions(threads=threads, device=flags.device))
+    options = {
+        "repeats": flags.repeats,
+        "device": "cuda" if flags.device == "gpu" else "cpu",
+    }
+    _benchmark.report([row for name in flags.rows for row in measure(name, **options)])
 
 
 if __name__ == "__main__":

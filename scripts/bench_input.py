@@ -1,6 +1,6 @@
 """How many images a second reach the step, and how long training waits for them.
 
-    python scripts/bench_input.py --images ../shared/data/oasis/images
+    python scripts/bench_input.py --images FOLDER
     python scripts/bench_input.py --images FOLDER --workers 8 --part speed
 
 Every contestant makes the same batches of the same photographs: decoded, squashed to

@@ -62,7 +62,7 @@ def personalization(
     shots: Sequence[int] = (10, 100),
     repeats: int | Sequence[int] = 50,
     metrics: Mapping[str, Metric] = jiaa_metrics.METRICS,
-    strategy: task_axis.Strategy = "vmap",
+    strategy: task_axis.Strategy = "auto",
     chunk: int | None = None,
     memory_limit: int | None = None,
     mesh: Mesh | None = None,

@@ -89,7 +89,8 @@ def usable_bytes() -> int:
 
     By `Device.memory_stats()`, or on a CPU the host's memory, which its devices share.
     Several processes compile one program and must not differ in it, so there it is half
-    of the *whole* memory, rounded down: hosts of one kind then agree.
+    of the *whole* memory, rounded down: hosts of one kind then agree. On CPUs they are
+    taken to be on one host, and share it.
     """
     device = jax.local_devices()[0]
     stats = device.memory_stats()
@@ -97,7 +98,7 @@ def usable_bytes() -> int:
         total, used = stats["bytes_limit"], stats["bytes_in_use"]
         free = total - used
     else:
-        shared = jax.local_device_count()
+        shared = jax.local_device_count() * jax.process_count()
         total, free = (amount // shared for amount in host_bytes())
     if jax.process_count() > 1:
         step = 2 ** max(0, total.bit_length() - 4)

@@ -30,9 +30,13 @@ ENVIRONMENT_VARIABLE = "JIAA_CONVOLUTION"
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Use `implementation` where all conditions hold; `None` holds everywhere."""
+    """Use `implementation` where all conditions hold; `None` holds everywhere.
+
+    `evidence` says what decided it.
+    """
 
     implementation: str
+    evidence: str
     backend: str | None = None
     plain: bool | None = None
 
@@ -43,9 +47,9 @@ class Rule:
 
 # The first rule that applies decides. No backbone has groups or dilation.
 RULES = (
-    Rule("mixed", plain=True),
-    Rule("patches", backend="cpu"),
-    Rule("library"),
+    Rule("mixed", "docs/speed_layers.md, row by row", plain=True),
+    Rule("patches", "none: XLA may take a naive loop in scan", backend="cpu"),
+    Rule("library", "none: what compilers for accelerators know"),
 )
 
 
