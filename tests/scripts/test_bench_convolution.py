@@ -37,7 +37,8 @@ def test_every_way_gives_pytorchs_numbers_and_a_line(monkeypatch):
     assert [row["map"] for row in rows] == ["output", "kernel_gradient"]
     for row in rows:
         assert min(row[way] for way in ("library", "patches", "loop", "torch")) > 0
-        assert row["chosen"] == "loop"
+        small_maps = row["map"] == "kernel_gradient"  # 3 x 3: as row U3
+        assert row["chosen"] == ("patches" if small_maps else "loop")
         ways = bench_convolution.jiaa_ways(small, row["map"])
         expected = bench_convolution.torch_way(small, row["map"])()
         for user, theirs in enumerate(expected):
