@@ -13,6 +13,49 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 Row = dict[str, Any]
+# `task_axis.STRATEGIES`, which can't be imported before `use_threads`.
+STRATEGIES = ("auto", "vmap", "map", "unroll")
+
+
+def count(text: str) -> int:
+    """A flag's whole number from 1, which a wrong one is told before anything runs."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number from 1")
+    return int(text)
+
+
+def begin(threads: int | None, *, device: str = "cpu") -> int:
+    """`use_threads`, of PyTorch too, on "cpu" or "gpu"; prints `conditions`.
+
+    Raises:
+      SystemExit: the device is not there for both sides.
+    """
+    used = use_threads(threads)
+    if device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    import torch
+
+    torch.set_num_threads(used)
+    if device == "gpu":
+        _check_gpu(torch.cuda.is_available())
+    print(conditions(threads=used, device=device), flush=True)
+    return used
+
+
+def _check_gpu(torch_has_one: bool) -> None:
+    import jax
+
+    try:
+        jax_has_one = jax.default_backend() == "gpu"
+    except (AssertionError, RuntimeError):  # JAX_PLATFORMS names what is not there
+        jax_has_one = False
+    found = {"PyTorch": torch_has_one, "JAX": jax_has_one}
+    if lacking := [name for name, there in found.items() if not there]:
+        raise SystemExit(
+            f"--device gpu: {' and '.join(lacking)} found no GPU; expected one that "
+            "both see. Install their CUDA builds, unset JAX_PLATFORMS, or use --device "
+            "cpu"
+        )
 
 
 def use_threads(count: int | None) -> int:
@@ -20,10 +63,13 @@ def use_threads(count: int | None) -> int:
 
     JAX sees as many CPU devices, to spread users over; one of them alone computes with
     all cores as well.
+
+    Raises:
+      SystemExit: there are not so many.
     """
     cores = sorted(os.sched_getaffinity(0))
     if count is not None and not 1 <= count <= len(cores):
-        raise ValueError(
+        raise SystemExit(
             f"--threads {count}; expected 1 to {len(cores)}, the cores that this "
             "process may use"
         )

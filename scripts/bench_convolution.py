@@ -16,7 +16,6 @@ rounds, because other programs only ever add to them.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -211,17 +210,15 @@ def main() -> None:
     """Prints the conditions, one table and a line of JSON a row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", nargs="+", choices=LAYERS, default=list(LAYERS))
-    parser.add_argument("--repeats", type=int, default=9, help="rounds, after warming")
-    parser.add_argument("--threads", type=int, help="cores a side; default: all")
+    parser.add_argument(
+        "--repeats", type=_benchmark.count, default=9, help="rounds, after warming"
+    )
+    parser.add_argument(
+        "--threads", type=_benchmark.count, help="cores a side; default: all"
+    )
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     flags = parser.parse_args()
-    threads = _benchmark.use_threads(flags.threads)
-    if flags.device == "cpu":
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    import torch
-
-    torch.set_num_threads(threads)
-    print(_benchmark.conditions(threads=threads, device=flags.device))
+    _benchmark.begin(flags.threads, device=flags.device)
     options = {
         "repeats": flags.repeats,
         "device": "cuda" if flags.device == "gpu" else "cpu",

@@ -16,7 +16,6 @@ program does, on decoded images: one user and split, by its time an adaptation
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -287,7 +286,7 @@ def measure(name: str, flags: argparse.Namespace) -> list[_benchmark.Row]:
     case = CASES[name]._replace(**_benchmark.chosen(flags, *OWN))
     problem = make_problem(case, device)
     contestants, gaps = {}, {}
-    for strategy in flags.strategy or ["auto"]:
+    for strategy in flags.strategy:
         for devices in sorted({1, jax.device_count()}):
             suffix = f", {devices} devices" if devices > 1 else ""
             run, splits = make_jiaa(problem, strategy=strategy, devices=devices)
@@ -344,16 +343,25 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--case", nargs="+", choices=CASES, default=["frozen"])
-    parser.add_argument("--repeats", type=int, default=5, help="rounds, after warming")
-    parser.add_argument("--threads", type=int, help="cores a side; default: all")
+    parser.add_argument(
+        "--repeats", type=_benchmark.count, default=5, help="rounds, after warming"
+    )
+    parser.add_argument(
+        "--threads", type=_benchmark.count, help="cores a side; default: all"
+    )
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--strategy", nargs="+", help="jiaa's user axis (task_axis)")
+    strategies = _benchmark.STRATEGIES
+    parser.add_argument(
+        "--strategy", nargs="+", choices=strategies, default=["auto"], help="jiaa's"
+    )
     parser.add_argument(
         "--modes", nargs="*", choices=MODES, default=list(MODES[:2]), help="PyTorch's"
     )
     for name in OWN:
-        parser.add_argument(f"--{name}", type=int, help="instead of the case's own")
+        parser.add_argument(
+            f"--{name}", type=_benchmark.count, help="instead of the case's own"
+        )
     flags = parser.parse_args()
     if flags.device == "cpu" and "whole_224" in flags.case:
         parser.error("whole_224 needs --device gpu: weeks on a CPU")
@@ -367,13 +375,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Prints the conditions, one table and a line of JSON a row."""
     flags = parse()
-    threads = _benchmark.use_threads(flags.threads)
-    if flags.device == "cpu":
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    import torch
-
-    torch.set_num_threads(threads)
-    print(_benchmark.conditions(threads=threads, device=flags.device))
+    _benchmark.begin(flags.threads, device=flags.device)
     _benchmark.report([row for name in flags.case for row in measure(name, flags)])
 
 

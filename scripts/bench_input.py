@@ -324,6 +324,7 @@ def _waited(waits: list[tuple[float, float]], flags: argparse.Namespace) -> Any:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    count = _benchmark.count
     data = os.environ.get("JIAA_DATA")
     parser.add_argument(
         "--images",
@@ -333,14 +334,14 @@ def parse() -> argparse.Namespace:
         help="a folder of photographs; default: $JIAA_DATA/oasis/images",
     )
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--workers", type=int, default=2, help="worker processes")
-    parser.add_argument("--threads", type=int, help="cores for all; default: all")
+    parser.add_argument("--workers", type=count, default=2, help="worker processes")
+    parser.add_argument("--threads", type=count, help="cores for all; default: all")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--batches", type=int, default=24, help="timed, in a round")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds, after one")
-    parser.add_argument("--steps", type=int, default=40, help="of a training run")
-    parser.add_argument("--width", type=int, default=8, help="of its ResNet18")
+    parser.add_argument("--batch-size", type=count, default=32)
+    parser.add_argument("--batches", type=count, default=24, help="timed, in a round")
+    parser.add_argument("--repeats", type=count, default=5, help="rounds, after one")
+    parser.add_argument("--steps", type=count, default=40, help="of a training run")
+    parser.add_argument("--width", type=count, default=8, help="of its ResNet18")
     return parser.parse_args()
 
 
@@ -350,12 +351,6 @@ PARTS = {"speed": speed, "waiting": waiting}
 def main() -> None:
     """Prints the conditions, a table a part and a line of JSON a row."""
     flags = parse()
-    threads = _benchmark.use_threads(flags.threads)
-    if flags.device == "cpu":
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    import torch
-
-    torch.set_num_threads(threads)
     found = sorted(x for x in flags.images.rglob("*") if x.suffix.lower() in SUFFIXES)
     paths = [str(path) for path in found]
     if len(paths) < flags.batch_size:
@@ -363,7 +358,7 @@ def main() -> None:
             f"{flags.images}: {len(paths)} photographs ({', '.join(SUFFIXES)}); "
             f"expected a batch of {flags.batch_size} at least. Name another folder"
         )
-    print(_benchmark.conditions(threads=threads, device=flags.device))
+    _benchmark.begin(flags.threads, device=flags.device)
     print(
         f"{len(paths)} photographs, {STORED} px stored, {SHOWN} px shown, batches of "
         f"{flags.batch_size}"

@@ -18,7 +18,6 @@ on the machine change less.
 import argparse
 import dataclasses
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -251,7 +250,13 @@ def measure(case: Case, flags: argparse.Namespace) -> list[_benchmark.Row]:
                 raise
             failed.append({"contestant": name, "note": first_line(error)})
             del contestants[name]
-    expected = next(r for name, r in results.items() if name.startswith("torch"))
+    expected = next((r for name, r in results.items() if "torch" in name), None)
+    if expected is None:
+        notes = "; ".join(f"{row['contestant']}: {row['note']}" for row in failed)
+        raise SystemExit(
+            f"no PyTorch to compare with: {notes or '--modes vmap needs --users 2'}; "
+            "expected one mode that works. Add --modes eager"
+        )
     gaps = {
         name: disagreement(problem, result, expected)
         for name, result in results.items()
@@ -273,18 +278,26 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--case", nargs="+", choices=CASES, default=["resnet18_64"])
-    parser.add_argument("--repeats", type=int, default=5, help="rounds, after warming")
-    parser.add_argument("--threads", type=int, help="cores a side; default: all")
+    parser.add_argument(
+        "--repeats", type=_benchmark.count, default=5, help="rounds, after warming"
+    )
+    parser.add_argument(
+        "--threads", type=_benchmark.count, help="cores a side; default: all"
+    )
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--strategy", nargs="+", help="jiaa's user axis (task_axis)")
+    strategies = _benchmark.STRATEGIES
+    parser.add_argument(
+        "--strategy", nargs="+", choices=strategies, default=["auto"], help="jiaa's"
+    )
     parser.add_argument(
         "--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's"
     )
     for name in OWN:
-        parser.add_argument(f"--{name}", type=int, help="instead of the case's own")
+        parser.add_argument(
+            f"--{name}", type=_benchmark.count, help="instead of the case's own"
+        )
     flags = parser.parse_args()
-    flags.strategy = flags.strategy or ["auto"]
     if flags.device == "cpu" and set(flags.case) & set(GPU_CASES):
         parser.error(f"{GPU_CASES} need --device gpu: hours on a CPU")
     if flags.clock == "cpu" and (flags.threads != 1 or flags.device != "cpu"):
@@ -295,13 +308,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Prints the conditions, one table and a line of JSON a row."""
     flags = parse()
-    threads = _benchmark.use_threads(flags.threads)
-    if flags.device == "cpu":
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    import torch
-
-    torch.set_num_threads(threads)
-    print(_benchmark.conditions(threads=threads, device=flags.device))
+    _benchmark.begin(flags.threads, device=flags.device)
     rows = []
     for name in flags.case:
         case = CASES[name]._replace(**_benchmark.chosen(flags, *OWN))

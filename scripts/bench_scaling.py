@@ -260,10 +260,16 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     choices = (*AXES, "strategy")
     parser.add_argument("--axis", nargs="+", choices=choices, default=list(choices))
-    parser.add_argument("--repeats", type=int, default=5, help="runs, after warming")
-    parser.add_argument("--threads", type=int, help="cores of this run; default: all")
+    parser.add_argument(
+        "--repeats", type=_benchmark.count, default=5, help="runs, after warming"
+    )
+    parser.add_argument(
+        "--threads", type=_benchmark.count, help="cores of this run; default: all"
+    )
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--most", type=int, help="rows an axis: the first so many")
+    parser.add_argument(
+        "--most", type=_benchmark.count, help="rows an axis: the first so many"
+    )
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     return parser.parse_args()
 
