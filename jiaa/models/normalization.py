@@ -53,8 +53,9 @@ class BatchNorm(nn.Module):
     ) -> Float[Array, "image *position channel"]:
         """Normalised by this batch if `batch_statistics`, else by the running values.
 
-        `mask` is True for real images (None: all). Running values move only if the
-        collection "batch_stats" is mutable and at least one image is real.
+        `mask` is True for real images (None: all). A batch without any is normalised by
+        the running values, which move only if the collection "batch_stats" is mutable
+        and at least one image is real.
         """
         shape = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, shape)
@@ -63,11 +64,16 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
         mean, variance = running_mean.value, running_var.value
         if batch_statistics:
-            mean, variance, count = masked_moments(x, mask)
+            batch_mean, batch_variance, count = masked_moments(x, mask)
+            # Without a real image, dividing by the root of a variance of 0 in layer
+            # after layer would overflow, and the loss' zero gradient become NaN.
+            mean = jnp.where(count > 0, batch_mean, mean)
+            variance = jnp.where(count > 0, batch_variance, variance)
             if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-                unbiased = variance * count / jnp.maximum(count - 1, 1)
+                unbiased = batch_variance * count / jnp.maximum(count - 1, 1)
                 keep = jnp.where(count > 0, self.momentum, 1.0)
-                for running, batch in ((running_mean, mean), (running_var, unbiased)):
+                pairs = (running_mean, batch_mean), (running_var, unbiased)
+                for running, batch in pairs:
                     batch = lax.stop_gradient(batch)
                     running.value = keep * running.value + (1 - keep) * batch
         # In float32 whatever `dtype` is, and mean first: the difference may be small.

@@ -114,6 +114,23 @@ def test_a_batch_without_a_real_image_is_finite_and_moves_nothing(rng):
     )
 
 
+def test_layers_without_a_real_image_do_not_overflow_one_after_another(rng):
+    layer, variables = BatchNorm(), variables_for(rng)
+    x = jnp.asarray(rng.normal(size=(4, 6)), jnp.float32)
+
+    def loss(scale, mask):
+        params = {**variables["params"], "scale": scale}
+
+        def deeper(x, _):
+            return trained(layer, {**variables, "params": params}, x, mask=mask)[0], ()
+
+        out, _ = jax.lax.scan(deeper, x, length=20)
+        return jnp.sum(jnp.where(mask[:, None], out, 0.0) ** 2)
+
+    grads = jax.grad(loss)(variables["params"]["scale"], jnp.zeros(4, bool))
+    np.testing.assert_array_equal(grads, 0)
+
+
 def test_one_image_alone_is_normalised_to_the_bias(rng):
     layer, variables = BatchNorm(), variables_for(rng)
     x = jnp.asarray(rng.normal(size=(1, 6)), jnp.float32)
