@@ -12,6 +12,7 @@ import fcntl
 import functools
 import inspect
 import io
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
+from google.protobuf.json_format import ParseError
 from tqdm import tqdm
 
 from jiaa.data.builders.labels import Labels, Raw
@@ -31,6 +33,8 @@ from jiaa.data.table import DataError
 SHORT_SIDE = 256
 WORK = "work"  # where packs lie until the records are written
 INFO = "dataset_info.json"  # TFDS writes it last
+METADATA = "metadata.json"  # what is missing, and what was chosen
+NO_JSON = json.JSONDecodeError, UnicodeDecodeError, ParseError
 
 text = tfds.features.Text
 scalar = functools.partial(tfds.features.Scalar, dtype=np.float32)
@@ -89,18 +93,25 @@ class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 
         `max_missing` photographs may lack or be unreadable (default: `MAX_MISSING`);
         `options` go to `read_raw`.
+
+        Raises:
+          DataError: it is prepared already, and its description cannot be read.
         """
         self.max_missing = self.MAX_MISSING if max_missing is None else max_missing
         self.workers, self.progress, self.options = workers, progress, options
         if isinstance(config, Size) and config.name in self.builder_configs:
             config = config.name  # TFDS refuses a second config of a known name
-        with _without_warnings():  # of a size that is not the default one
-            super().__init__(
-                data_dir=data_dir,
-                config=config,
-                version=version,
-                file_format="array_record",
-            )
+        try:
+            with _without_warnings():  # of a size that is not the default one
+                super().__init__(
+                    data_dir=data_dir,
+                    config=config,
+                    version=version,
+                    file_format="array_record",
+                )
+        except NO_JSON as error:
+            where = Path(data_dir or "") / self.name
+            raise _damaged(f"{INFO} somewhere in {where}", where, error) from error
 
     @classmethod
     def read_raw(cls, root: Path, *, max_missing: int = 0, **options: Any) -> Raw:
@@ -255,21 +266,34 @@ def build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
 
 
 def check_whole(builder: PhotographBuilder) -> None:
-    """Refuses a built dataset of which some files are gone.
+    """Refuses a built dataset of which some files are gone, or its description broken.
 
     Raises:
       DataError: names the first of them.
     """
     folder = Path(builder.data_dir)
-    expected = [folder / INFO]
+    expected = [folder / INFO, folder / METADATA]
     for split in builder.info.splits.values():
         expected += [Path(path) for path in split.filepaths]
     for path in expected:
         if not path.is_file():
             raise DataError(
-                f"{path}: no such file; the prepared dataset is not whole. Remove "
-                f"{folder}, and run scripts/prepare_data.py again"
+                f"{path}: no such file; the prepared dataset is not whole. "
+                f"{again(folder)}"
             )
+    try:
+        _ = builder.info.metadata  # TFDS reads it here
+    except NO_JSON as error:
+        raise _damaged(str(folder / METADATA), folder, error) from error
+
+
+def _damaged(what: str, folder: Path, error: Exception) -> DataError:
+    return DataError(f"{what}: not what was written there ({error}). {again(folder)}")
+
+
+def again(folder: AnyPath) -> str:
+    """What to do about prepared files that are damaged."""
+    return f"Remove {folder}, and run scripts/prepare_data.py again"
 
 
 def _check_same(builder: PhotographBuilder) -> None:

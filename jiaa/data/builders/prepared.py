@@ -1,5 +1,6 @@
 """Datasets that were built: their labels, and their photographs as encoded bytes."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -12,13 +13,60 @@ import tensorflow_datasets as tfds
 from jaxtyping import Shaped
 
 from jiaa.data.builders import builder_class
-from jiaa.data.builders.base import INFO, PhotographBuilder, check_whole, size
+from jiaa.data.builders.base import (
+    INFO,
+    PhotographBuilder,
+    again,
+    check_whole,
+    size,
+)
 from jiaa.data.builders.labels import Labels
 from jiaa.data.images import AnyPath
 from jiaa.data.table import DataError
 
 CHUNK = 256  # records read at once
 Place = tuple[str, int]  # a split and the record's number in it
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Records(Sequence):
+    """The records of a split by number, of `folder`; what is damaged is told."""
+
+    source: Any
+    folder: str
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.source)
+
+    def __getitem__(self, number: Any) -> Any:
+        """One of them.
+
+        Raises:
+          DataError: it cannot be read.
+        """
+        with _reading(self.folder):
+            return self.source[number]
+
+    def __getitems__(self, numbers: Sequence[int]) -> Sequence[Any]:
+        """Several, twice as fast as one by one.
+
+        Raises:
+          DataError: one of them cannot be read.
+        """
+        with _reading(self.folder):
+            return self.source.__getitems__(numbers)
+
+
+@contextlib.contextmanager
+def _reading(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:  # ArrayRecord's, and features' own
+        raise DataError(
+            f"{folder}: its records are damaged ({error}); expected them as they were "
+            f"written. {again(folder)}"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,13 +111,13 @@ def find(data_dir: AnyPath, name: str, *, short_side: int) -> PhotographBuilder 
     return builder
 
 
-def records(builder: PhotographBuilder, split: str) -> Any:
+def records(builder: PhotographBuilder, split: str) -> Records:
     """The records of a split by number, photographs as JPEG bytes.
 
     Several splits are added as in "fold1+fold2".
 
     Raises:
-      DataError: the dataset has no such split.
+      DataError: the dataset has no such split, or the files of this one are damaged.
     """
     if not set(split.split("+")) <= set(builder.info.splits):
         raise DataError(
@@ -77,7 +125,11 @@ def records(builder: PhotographBuilder, split: str) -> Any:
             f"{', '.join(sorted(builder.info.splits))}"
         )
     decoders = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split=split, decoders=decoders)  # pyright: ignore
+    folder = str(builder.data_dir)
+    with _reading(folder):
+        source = builder.as_data_source(split=split, decoders=decoders)  # pyright: ignore
+        len(source)  # opens them
+    return Records(source, folder)
 
 
 def read(
@@ -98,8 +150,8 @@ def read(
     return _labels(builder, ids, places, rows), Encoded(sources, places, version)
 
 
-def _in_chunks(source: Any) -> Iterator[dict[str, Any]]:
-    """All records in order; together they are read twice as fast as one by one."""
+def _in_chunks(source: Records) -> Iterator[dict[str, Any]]:
+    """All records in order."""
     for start in range(0, len(source), CHUNK):
         yield from source.__getitems__(range(start, min(start + CHUNK, len(source))))
 

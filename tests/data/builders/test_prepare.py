@@ -15,6 +15,7 @@ from data.folders import write_images
 
 from jiaa.data import images
 from jiaa.data.builders import base, builder_class, prepare, prepared, shrink
+from jiaa.data.builders.base import INFO, METADATA
 from jiaa.data.table import DataError
 
 SCRIPT = Path(__file__).with_name("killable_prepare.py")
@@ -100,14 +101,51 @@ def test_what_is_prepared_has_to_be_what_is_asked_for(raw_root, tmp_path):
     with pytest.raises(DataError, match=r"ava/short256/1.0.0 .* seed=1, not 0"):
         prepare.prepare("ava", root, tmp_path, **options)
     folder = tmp_path / "ava/short256/1.0.0"
-    for name in (next(folder.glob("*array_record*")).name, "dataset_info.json"):
-        (folder / name).unlink()
+    for name in (next(folder.glob("*array_record*")).name, METADATA, INFO):
+        kept = (folder / name).rename(tmp_path / name)
         for work in (
             lambda: prepare.prepare("ava", root, tmp_path, seed=1, **options),
             lambda: prepared.find(tmp_path, "ava", short_side=256),
         ):
             with pytest.raises(DataError, match=f"{name}: no such file; .*not whole"):
                 work()
+        kept.rename(folder / name)
+
+
+@pytest.fixture
+def copied(data_dir, tmp_path):
+    """A prepared dataset to damage: the folder of all, and its own."""
+    shutil.copytree(data_dir("real_cur"), tmp_path / "data")
+    return tmp_path / "data", tmp_path / "data/real_cur/short256/1.0.0"
+
+
+@pytest.mark.parametrize("name", [METADATA, INFO])
+def test_a_broken_description_is_named(copied, name):
+    data_dir, folder = copied
+    (folder / name).write_text("{")
+    with pytest.raises(DataError, match=rf"{name}.*not what was .* Remove .*real_cur"):
+        prepared.find(data_dir, "real_cur", short_side=256)
+
+
+def test_damaged_records_are_told_where_they_are_read(copied):
+    data_dir, folder = copied
+    file = next(folder.glob("*array_record*"))
+    written = file.read_bytes()
+    builder = prepared.find(data_dir, "real_cur", short_side=256)
+    _, photographs = prepared.read(builder)
+    middle = len(written) // 2
+    for damaged in (
+        b"",
+        written[:middle],
+        written[:middle] + bytes(9000) + written[middle + 9000 :],
+    ):
+        file.write_bytes(damaged)
+        with pytest.raises(
+            DataError, match=r"1\.0\.0: its records are damaged .*again"
+        ):
+            prepared.read(builder)
+    file.write_bytes(written)
+    assert photographs[0] == prepared.read(builder)[1][0]
 
 
 def test_tolerated_losses_are_told_again(raw_root, tmp_path):
