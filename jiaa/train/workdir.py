@@ -156,9 +156,18 @@ def locked(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         WorkdirBusyError: another process holds it.
-        WorkdirError: it is a file, or cannot be made or written to.
+        WorkdirError: it is a file, or cannot be made or written to; or its name is no
+            text, as TensorStore, which writes the checkpoints, wants it.
     """
     path = Path(path)
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise WorkdirError(
+            f"{os.fspath(path)!a} is not UTF-8; expected a name that is, because "
+            "checkpoints could not be written there. Give another workdir, or rename "
+            "its folder."
+        ) from error
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = _acquire(path / LOCK)

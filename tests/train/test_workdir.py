@@ -136,6 +136,13 @@ def test_a_file_in_the_way_is_named_with_the_remedy(tmp_path):
     assert file.read_text() == "mine"
 
 
+def test_a_name_that_checkpoints_could_not_have_is_refused_at_once(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(WorkdirError, match=r"caf\\udce9' is not UTF-8; .* rename"):
+        Workdir(path).__enter__()
+    assert not path.exists()
+
+
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
     def refuse(*args, **options):
         raise PermissionError(13, "Permission denied")

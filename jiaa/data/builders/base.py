@@ -253,8 +253,16 @@ def build(builder: PhotographBuilder, manual_dir: AnyPath) -> None:
 
     Raises:
       DataError: wrong rows, or too many missing or unreadable photographs; records that
-        are there, but torn or built with other options.
+        are there, but torn or built with other options; a folder whose name is no text,
+        as ArrayRecord wants it.
     """
+    try:
+        builder.data_dir.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{builder.data_dir!a} is not UTF-8; expected a name that is, because "
+            "records could not be written there. Give another data_dir, or rename it"
+        ) from error
     if Path(builder.data_dir).exists():
         check_whole(builder)
         _check_same(builder)

@@ -174,6 +174,13 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(raw_root, tmp_path):
     assert not work.exists()
 
 
+def test_a_name_that_records_could_not_have_is_refused_at_once(raw_root, tmp_path):
+    data_dir = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(DataError, match=r"caf\\udce9/.* is not UTF-8; .* rename it"):
+        prepare.prepare("real_cur", raw_root("real_cur"), data_dir, progress=False)
+    assert not data_dir.exists()
+
+
 def test_a_second_run_at_the_same_time_is_refused(raw_root, tmp_path, monkeypatch):
     options = {"workers": 1, "progress": False}
 
