@@ -54,7 +54,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--test_workers", type=Path, help="flickr_aes: the list, if it is elsewhere")
     add("--seed", type=whole(0), help="draws splits without lists; the synthetic world")
     add("--format", choices=BUILDERS, help="raw format that synthetic is written in")
-    add("--images", type=whole(1), help="about how many photographs synthetic draws")
+    add(
+        "--images",
+        type=whole(1),
+        help="about how many synthetic draws (flickr_aes: to train on)",
+    )
     add("--image_size", type=whole(1), help="px of synthetic photographs (64)")
     flags = parser.parse_args(arguments)
     if (flags.dataset == "synthetic") != (flags.format is not None):
