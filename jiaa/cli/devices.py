@@ -27,6 +27,7 @@ ADDRESS, COUNT, INDEX = (
     "JAX_PROCESS_ID",
 )
 AUTO = "JIAA_DISTRIBUTED"
+CHOSEN = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES")
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ def connect() -> None:
     On a CPU, convolutions are left to Eigen (docs/speed_layers.md).
 
     Raises:
-      ValueError: the environment says half of it.
+      ValueError: the environment says half of it, or asks for devices that JAX does not
+        find.
     """
     prefer_eigen()
     told = {name: os.environ.get(name) for name in (ADDRESS, COUNT, INDEX)}
@@ -48,6 +50,19 @@ def connect() -> None:
         jax.distributed.initialize()
     elif told[COUNT] or told[INDEX]:
         _initialise(told)
+    _check_found()
+
+
+def _check_found() -> None:
+    try:
+        jax.local_devices()
+    except (AssertionError, RuntimeError) as error:
+        told = [f"{name}={os.environ[name]!r}" for name in CHOSEN if name in os.environ]
+        raise ValueError(
+            f"JAX finds no device with {', '.join(told) or 'its defaults'} "
+            f"({str(error) or type(error).__name__}); expected one at least. Correct "
+            f"or unset {' and '.join(CHOSEN)}, or install JAX for this device"
+        ) from error
 
 
 def _initialise(told: dict[str, str | None]) -> None:

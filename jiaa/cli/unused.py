@@ -32,6 +32,7 @@ NEUTRAL = {
     "meta.query": {},
     "meta.schedule": "constant",
     "meta.keep": "prior",
+    "meta.strategy": "auto",
     "meta.chunk": 1,
     "adapt.strength": 1.0,
     "adapt.learned": False,
@@ -92,7 +93,7 @@ def unused(config: Config) -> list[tuple[str, str]]:
 def _add_unused_by_meta(meta: Config, add: Callable[..., None]) -> None:
     if meta.mode == "sequential":
         fields = ("outer", "outer_loss", "optimizer", "optimizer_options", "pull")
-        fields += ("query", "schedule", "chunk")
+        fields += ("query", "schedule", "strategy", "chunk")
         add("meta", fields, "with config.meta.mode='sequential'")
     else:
         add("meta", ("keep",), "with config.meta.mode='parallel'")

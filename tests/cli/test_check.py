@@ -36,6 +36,7 @@ def test_neutral_values_are_the_documented_defaults():
         (IMAGES, SEQUENTIAL | {"meta.optimizer": "adam"}, "meta.optimizer='adam'"),
         (IMAGES, SEQUENTIAL | {"meta.pull": (("head/.*", 1.0),)}, "meta.pull="),
         (IMAGES, SEQUENTIAL | {"meta.schedule": "cosine"}, "meta.schedule='cosine'"),
+        (IMAGES, SEQUENTIAL | {"meta.strategy": "vmap"}, "meta.strategy='vmap'"),
         (IMAGES, SEQUENTIAL | {"meta.query.adapts": "head"}, "meta.query="),
         (IMAGES, {"meta.keep": "last_user"}, r"meta\.keep='last_user'.*'parallel'"),
         (IMAGES, {"meta.outer_loss": "rank"}, r"outer_loss='rank'.*'blg'.*'mse'"),

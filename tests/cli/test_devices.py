@@ -244,3 +244,16 @@ def test_half_an_environment_is_refused(monkeypatch, environment, said):
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=said):
         devices.connect()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no backend 'cuda'"), AssertionError()])
+def test_devices_that_jax_does_not_find_are_told_with_what_chose_them(
+    error, monkeypatch
+):
+    def refuse():
+        raise error
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(jax, "local_devices", refuse)
+    with pytest.raises(ValueError, match=r"no device with JAX_PLATFORMS='cuda'.*unset"):
+        devices._check_found()
