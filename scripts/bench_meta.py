@@ -250,13 +250,7 @@ def measure(case: Case, flags: argparse.Namespace) -> list[_benchmark.Row]:
                 raise
             failed.append({"contestant": name, "note": first_line(error)})
             del contestants[name]
-    expected = next((r for name, r in results.items() if "torch" in name), None)
-    if expected is None:
-        notes = "; ".join(f"{row['contestant']}: {row['note']}" for row in failed)
-        raise SystemExit(
-            f"no PyTorch to compare with: {notes or '--modes vmap needs --users 2'}; "
-            "expected one mode that works. Add --modes eager"
-        )
+    expected = of_pytorch(results, failed)
     gaps = {
         name: disagreement(problem, result, expected)
         for name, result in results.items()
@@ -266,6 +260,22 @@ def measure(case: Case, flags: argparse.Namespace) -> list[_benchmark.Row]:
     rows = _benchmark.compare(times, clock=flags.clock)
     rows = [{**row, "gap": gaps.get(row["contestant"])} for row in rows]
     return rows + failed
+
+
+def of_pytorch(results: dict[str, Any], failed: list[_benchmark.Row]) -> Any:
+    """The first result of PyTorch's.
+
+    Raises:
+      SystemExit: there is none; says why.
+    """
+    for name, result in results.items():
+        if name.startswith("torch"):
+            return result
+    notes = "; ".join(f"{row['contestant']}: {row['note']}" for row in failed)
+    raise SystemExit(
+        f"no PyTorch to compare with: {notes or '--modes vmap needs --users 2'}; "
+        "expected one mode that works. Add --modes eager"
+    )
 
 
 def first_line(error: Exception) -> str:

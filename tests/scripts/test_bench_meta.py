@@ -49,3 +49,12 @@ def test_coefficients_of_adapted_heads_equal_pytorchs_in_both_modes():
     ]
     assert all(row["gap"] <= bench_evaluate.TOLERANCE for row in rows[1:])
     assert all(row["each_s"] == row["wall_s"] / (2 * 2 * 2) for row in rows)
+
+
+def test_without_a_result_of_pytorch_nothing_is_compared():
+    assert bench_meta.of_pytorch({"jiaa auto": 1, "torch eager": 2}, []) == 2
+    with pytest.raises(SystemExit, match="--modes vmap needs --users 2"):
+        bench_meta.of_pytorch({"jiaa auto": 1}, [])
+    failed = [{"contestant": "torch compile", "note": "no compiler"}]
+    with pytest.raises(SystemExit, match="with: torch compile: no compiler; expected"):
+        bench_meta.of_pytorch({"jiaa auto": 1}, failed)
