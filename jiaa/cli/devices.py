@@ -27,6 +27,7 @@ ADDRESS, COUNT, INDEX = (
     "JAX_PROCESS_ID",
 )
 AUTO = "JIAA_DISTRIBUTED"
+NOT_FOUND = (AssertionError, RuntimeError)  # what JAX raises without a device
 CHOSEN = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES")
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def connect() -> None:
 def _check_found() -> None:
     try:
         jax.local_devices()
-    except (AssertionError, RuntimeError) as error:
+    except NOT_FOUND as error:
         told = [f"{name}={os.environ[name]!r}" for name in CHOSEN if name in os.environ]
         raise ValueError(
             f"JAX finds no device with {', '.join(told) or 'its defaults'} "
@@ -81,6 +82,14 @@ def _initialise(told: dict[str, str | None]) -> None:
     jax.distributed.initialize(told[ADDRESS], num_processes=count, process_id=index)
 
 
+def _is_alone() -> bool:
+    """Whether there is one process, also where JAX finds no device to count them by."""
+    try:
+        return jax.process_count() == 1
+    except NOT_FOUND:
+        return not any(os.environ.get(name) for name in (COUNT, INDEX, AUTO))
+
+
 @contextlib.contextmanager
 def failing_at_once() -> Iterator[None]:
     """A process that fails among several ends there and then, with code 1.
@@ -92,7 +101,7 @@ def failing_at_once() -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         code = error.code if isinstance(error, SystemExit) else None
-        if jax.process_count() == 1 or code == SIGTERM_EXIT_CODE:
+        if _is_alone() or code == SIGTERM_EXIT_CODE:
             raise
         if isinstance(code, str):
             print(code, file=sys.stderr)

@@ -257,3 +257,14 @@ def test_devices_that_jax_does_not_find_are_told_with_what_chose_them(
     monkeypatch.setattr(jax, "local_devices", refuse)
     with pytest.raises(ValueError, match=r"no device with JAX_PLATFORMS='cuda'.*unset"):
         devices._check_found()
+
+
+def test_one_process_without_a_device_ends_with_its_own_error(monkeypatch):
+    def refuse():
+        raise AssertionError
+
+    for name in (devices.COUNT, devices.INDEX, devices.AUTO):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(jax, "process_count", refuse)
+    with pytest.raises(SystemExit, match="no device"), devices.failing_at_once():
+        sys.exit("no device")

@@ -43,8 +43,11 @@ class Records(Sequence):
         """One of them.
 
         Raises:
+          IndexError: there is none of that number, on which iteration ends.
           DataError: it cannot be read.
         """
+        if not 0 <= number < len(self):
+            raise IndexError(f"record {number} of {len(self)} in {self.folder}")
         with _reading(self.folder):
             return self.source[number]
 
