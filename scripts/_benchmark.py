@@ -24,6 +24,32 @@ def count(text: str) -> int:
     return int(text)
 
 
+def flags_of(
+    doc: str | None,
+    *,
+    cases: Sequence[str],
+    modes: Sequence[str],
+    default_modes: Sequence[str],
+    own: Sequence[str],
+) -> argparse.ArgumentParser:
+    """The flags that comparisons with PyTorch share; the first case is the default.
+
+    `own` names the fields of a case that flags of the same names change (`chosen`).
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    add = parser.add_argument
+    add("--case", nargs="+", choices=list(cases), default=[next(iter(cases))])
+    add("--repeats", type=count, default=5, help="rounds, after warming")
+    add("--threads", type=count, help="cores a side; default: all")
+    add("--device", choices=("cpu", "gpu"), default="cpu")
+    add("--clock", choices=("wall", "cpu"), default="wall")
+    add("--strategy", nargs="+", choices=STRATEGIES, default=["auto"], help="jiaa's")
+    add("--modes", nargs="+", choices=modes, default=default_modes, help="PyTorch's")
+    for name in own:
+        add(f"--{name}", type=count, help="instead of the case's own")
+    return parser
+
+
 def begin(threads: int | None, *, device: str = "cpu") -> int:
     """`use_threads`, of PyTorch too, on "cpu" or "gpu"; prints `conditions`.
 

@@ -341,27 +341,9 @@ def trunk_row(problem: Problem, flags, *, fastest: float) -> _benchmark.Row:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--case", nargs="+", choices=CASES, default=["frozen"])
-    parser.add_argument(
-        "--repeats", type=_benchmark.count, default=5, help="rounds, after warming"
+    parser = _benchmark.flags_of(
+        __doc__, cases=list(CASES), modes=MODES, default_modes=list(MODES[:2]), own=OWN
     )
-    parser.add_argument(
-        "--threads", type=_benchmark.count, help="cores a side; default: all"
-    )
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    strategies = _benchmark.STRATEGIES
-    parser.add_argument(
-        "--strategy", nargs="+", choices=strategies, default=["auto"], help="jiaa's"
-    )
-    parser.add_argument(
-        "--modes", nargs="*", choices=MODES, default=list(MODES[:2]), help="PyTorch's"
-    )
-    for name in OWN:
-        parser.add_argument(
-            f"--{name}", type=_benchmark.count, help="instead of the case's own"
-        )
     flags = parser.parse_args()
     if flags.device == "cpu" and "whole_224" in flags.case:
         parser.error("whole_224 needs --device gpu: weeks on a CPU")

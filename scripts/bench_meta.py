@@ -286,27 +286,9 @@ def first_line(error: Exception) -> str:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--case", nargs="+", choices=CASES, default=["resnet18_64"])
-    parser.add_argument(
-        "--repeats", type=_benchmark.count, default=5, help="rounds, after warming"
+    parser = _benchmark.flags_of(
+        __doc__, cases=list(CASES), modes=MODES, default_modes=list(MODES), own=OWN
     )
-    parser.add_argument(
-        "--threads", type=_benchmark.count, help="cores a side; default: all"
-    )
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    strategies = _benchmark.STRATEGIES
-    parser.add_argument(
-        "--strategy", nargs="+", choices=strategies, default=["auto"], help="jiaa's"
-    )
-    parser.add_argument(
-        "--modes", nargs="+", choices=MODES, default=list(MODES), help="PyTorch's"
-    )
-    for name in OWN:
-        parser.add_argument(
-            f"--{name}", type=_benchmark.count, help="instead of the case's own"
-        )
     flags = parser.parse_args()
     if flags.device == "cpu" and set(flags.case) & set(GPU_CASES):
         parser.error(f"{GPU_CASES} need --device gpu: hours on a CPU")

@@ -5,6 +5,7 @@ records have, and where the files come from. The rest is here: photographs made 
 on all cores, resumable after a kill; splits; ArrayRecord files.
 """
 
+import abc
 import contextlib
 import dataclasses
 import errno
@@ -114,13 +115,13 @@ class PhotographBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
             raise _damaged(f"{INFO} somewhere in {where}", where, error) from error
 
     @classmethod
+    @abc.abstractmethod
     def read_raw(cls, root: Path, *, max_missing: int = 0, **options: Any) -> Raw:
         """The checked labels and image files under `root`.
 
         Raises:
           DataError: names every wrong row by file and line.
         """
-        raise NotImplementedError
 
     @classmethod
     def raw_folder(cls, root: AnyPath) -> Path:

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from jiaa.data.builders import base, labels
+from jiaa.data.builders.flickr_aes import FlickrAes
 from jiaa.data.builders.labels import Labels, Raw
 from jiaa.data.folder import read_ratings
 from jiaa.data.table import Gathered
@@ -36,15 +37,9 @@ class RealCur(base.PhotographBuilder):
         "REAL-CUR: 14 personal albums of about 205 photographs with the stars, 1 to 5, "
         "that their owners gave."
     )
-    HOMEPAGE = "https://github.com/alanspike/personalizedImageAesthetics"
+    HOMEPAGE = FlickrAes.HOMEPAGE
     LICENSE = "Private photographs, released by their owners for research use."
-    CITATION = """@inproceedings{ren2017personalized,
-  title={Personalized Image Aesthetics},
-  author={Ren, Jian and Shen, Xiaohui and Lin, Zhe and Mech, Radomir
-    and Foran, David J.},
-  booktitle={The IEEE International Conference on Computer Vision (ICCV)},
-  year={2017}
-}"""
+    CITATION = FlickrAes.CITATION
     FEATURES: ClassVar = {
         "worker": base.sequence(base.text()),
         "stars": base.sequence(base.scalar()),
