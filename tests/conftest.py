@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import tempfile
 from pathlib import Path
 
 # Before JAX makes its backend: the CPU unless the caller chose otherwise.
@@ -11,8 +12,11 @@ import jax
 import numpy as np
 import pytest
 
-# A cache of compiled programs is executable code: the tests neither read nor leave one.
-jax.config.update("jax_enable_compilation_cache", False)
+# Tests compile many programs alike: each process keeps its own for as long as it lives.
+# A cache is executable code, so it is private, and none is read from elsewhere or left.
+programs = tempfile.TemporaryDirectory(prefix="jiaa-programs-")
+jax.config.update("jax_compilation_cache_dir", programs.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
