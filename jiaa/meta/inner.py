@@ -188,7 +188,9 @@ class InnerLoop:
             step_key = jax.random.fold_in(key, index)
             batch = self._batch(content, examples, state, step_key)
             (loss, stats), gradient = self._gradient(prior, state, batch)
-            changed = self._descend(prior, state, gradient, rates)
+            scale = self.optimizer.rate_scale(index)
+            now = jax.tree.map(lambda rate: scale * rate, rates)
+            changed = self._descend(prior, state, gradient, now)
             return {**state, **changed, "batch_stats": stats}, loss
 
         if self.remat:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from jiaa.train import parts
 
@@ -30,6 +30,9 @@ class InnerOptimizer:
       b1, b2, eps: of "adam": decay of the two moments, and what is added to the root.
       eps_root: of "adam", added beneath the root. Second order differentiates the root
         at gradient 0: it must stay above 0 there.
+      rate_decay: factor of all rates from one epoch to the next; PDMTL's and PA_IAA's
+        is 0.9.
+      steps_per_epoch: how many steps that is, from the first step of a run.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -40,6 +43,14 @@ class InnerOptimizer:
     b2: float = 0.999
     eps: float = 1e-8
     eps_root: float = 0.0
+    rate_decay: float = 1.0
+    steps_per_epoch: int = 1
+
+    def rate_scale(self, step: Int[Array, ""]) -> Float[Array, ""] | float:
+        """What multiplies the rates at a step of a run, counted from 0."""
+        if self.rate_decay == 1.0:
+            return 1.0
+        return self.rate_decay ** (step // self.steps_per_epoch).astype(jnp.float32)
 
     @property
     def direction(self) -> optax.GradientTransformation:
