@@ -80,6 +80,56 @@ def earth_mover_distance(
     return jnp.where(mean > 0, root, 0.0)
 
 
+def euclidean(
+    predicted: Float[Array, "image output"],
+    target: Float[Array, "image output"],
+    mask: Bool[Array, " image"] | None = None,
+    *,
+    total: bool = False,
+) -> Float[Array, " image"]:
+    """Squared error of several outputs: their mean (PA_IAA, eqs. 2 and 5) or `total`.
+
+    PDMTL's loss of the five traits (eq. 4) is the total.
+    """
+    del mask
+    error = jnp.square(predicted - target)
+    return jnp.sum(error, axis=-1) if total else jnp.mean(error, axis=-1)
+
+
+def cross_entropy(
+    predicted: Float[Array, "image output"],
+    target: Float[Array, "image output"],
+    mask: Bool[Array, " image"] | None = None,
+) -> Float[Array, " image"]:
+    """-sum t log p of distributions, such as Kong's of content classes; 0 log 0 is 0."""
+    del mask
+    return -jnp.sum(target * jnp.log(jnp.maximum(predicted, 1e-7)), axis=-1)
+
+
+def margin_rank(
+    predicted: Float[Array, " image"],
+    target: Float[Array, " image"],
+    mask: Bool[Array, " image"] | None = None,
+    *,
+    margin: float = 0.02,
+    least: float = 0.0,
+) -> Float[Array, " image"]:
+    """Kong's rank loss of each image against the batch (ECCV 2016, eq. 2), halved.
+
+    For image i, half the mean over partners j of max(0, margin - sign(t_i - t_j) (p_i -
+    p_j)); a partner's target is further than `least` away, in unit scores, and it is
+    not masked. An image without a partner has loss 0. (Kong et al., Photo aesthetics
+    ranking network with attributes and content adaptation, sample pairs; here every
+    pair of the batch counts.)
+    """
+    real = jnp.ones(predicted.shape, bool) if mask is None else mask
+    apart = target[:, None] - target[None, :]
+    partner = (jnp.abs(apart) > least) & real[None, :]
+    gap = jnp.sign(apart) * (predicted[:, None] - predicted[None, :])
+    total = jnp.sum(jnp.where(partner, jnp.maximum(margin - gap, 0.0), 0.0), axis=1)
+    return total / jnp.maximum(jnp.sum(partner, axis=1), 1) / 2
+
+
 LOSSES = {
     "mse": squared_error,
     "centred": centred_squared_error,

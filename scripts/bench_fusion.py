@@ -2,13 +2,13 @@
 
     python scripts/bench_fusion.py --threads 1
 
-PA_IAA's second stage (eqs. 6, 7): five weights a user and split. Both sides get the same
-outputs of a first stage (random here: only their shape matters) and the same splits.
-"jiaa ridge" solves all 3,700 fits in one call per number of ratings, "jiaa sgd" takes the
-paper's 50 epochs of SGD for all of them; "scikit-learn ridge" is a loop of `Ridge` fits,
-"torch sgd" a loop of the paper's program: `nn.Linear`, `optim.SGD`, `ExponentialLR`,
-batches of 50. What is timed is the fit, from ratings to weights; the weights of each pair
-are compared first.
+PA_IAA's second stage (eqs. 6, 7): five weights a user and split. Both sides get the
+same outputs of a first stage (random here: only their shape matters) and the same
+splits. "jiaa ridge" solves all 3,700 fits, one call per number of ratings, "jiaa sgd"
+takes the paper's 50 epochs of SGD for all of them; "scikit-learn ridge" is a loop of
+`Ridge` fits, "torch sgd" a loop of the paper's program: `nn.Linear`, `optim.SGD`,
+`ExponentialLR`, batches of 50. What is timed is the fit, from ratings to weights; the
+weights of each pair are compared first.
 """
 
 import argparse

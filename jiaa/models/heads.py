@@ -82,10 +82,16 @@ class PooledHead(nn.Module):
         Raises:
           ValueError: an unknown activation or output; lists the known ones.
         """
+        output = _choose("output", self.output, OUTPUTS)
+        options = {"mask": mask, "batch_statistics": batch_statistics}
+        x = self.hidden_layers(features, dropout=dropout, **options)
+        x = nn.Dense(1, dtype=self.dtype, name="score")(x)
+        return output(x[:, 0].astype(jnp.float32))
+
+    def hidden_layers(self, x, *, mask, batch_statistics, dropout):
+        """The last hidden layer, or the features themselves; of a compact method."""
         activations = {**ACTIVATIONS, "prelu": None}
         activation = _choose("activation", self.activation, activations)
-        output = _choose("output", self.output, OUTPUTS)
-        x = features
         for i, width in enumerate(self.hidden, 1):
             x = nn.Dense(width, dtype=self.dtype, name=f"dense{i}")(x)
             if self.batch_norm:
@@ -95,8 +101,7 @@ class PooledHead(nn.Module):
             x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
         if not self.hidden:
             x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
-        x = nn.Dense(1, dtype=self.dtype, name="score")(x)
-        return output(x[:, 0].astype(jnp.float32))
+        return x
 
 
 class ReleasedHead(PooledHead):

@@ -40,6 +40,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 ALEXNET_SPEC = PretrainedSpec(IMAGENET_MEAN, IMAGENET_STD, 224, 4096, "alexnet")
+DENSENET121_SPEC = PretrainedSpec(
+    IMAGENET_MEAN, IMAGENET_STD, 224, 1024, "densenet121"
+)
 RESNET18_SPEC = PretrainedSpec(IMAGENET_MEAN, IMAGENET_STD, 224, 512, "resnet18")
 SQUEEZENET_SPEC = PretrainedSpec(
     IMAGENET_MEAN, IMAGENET_STD, 224, 1024, "squeezenet1_1"
@@ -52,6 +55,7 @@ INCEPTION_V3_SPEC = PretrainedSpec(
 
 SPECS: dict[str, PretrainedSpec] = {
     "alexnet": ALEXNET_SPEC,
+    "densenet121": DENSENET121_SPEC,
     "inception_v3": INCEPTION_V3_SPEC,
     "resnet18": RESNET18_SPEC,
     "squeezenet": SQUEEZENET_SPEC,

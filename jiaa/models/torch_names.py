@@ -162,8 +162,38 @@ INCEPTION_V3: tuple[Layer, ...] = (
     ("fc", "classifier", "dense"),
 )
 
+DENSENET121: tuple[Layer, ...] = (
+    ("features.conv0", "stem_conv", "conv"),
+    ("features.norm0", "stem_norm", "norm"),
+    *(
+        layer
+        for block, layers in enumerate((6, 12, 24, 16), 1)
+        for number in range(1, layers + 1)
+        for unit in ("1", "2")
+        for layer in _unit(
+            f"features.denseblock{block}.denselayer{number}.",
+            f"block{block}_layer{number}_unit{unit}",
+            conv=f"conv{unit}",
+            norm=f"norm{unit}",
+        )
+    ),
+    *(
+        layer
+        for block in (1, 2, 3)
+        for layer in _unit(
+            f"features.transition{block}.",
+            f"transition{block}",
+            conv="conv",
+            norm="norm",
+        )
+    ),
+    ("features.norm5", "norm", "norm"),
+    ("classifier", "classifier", "dense"),
+)
+
 LAYERS: dict[str, tuple[Layer, ...]] = {
     "alexnet": ALEXNET,
+    "densenet121": DENSENET121,
     "inception_v3": INCEPTION_V3,
     "resnet18": RESNET18,
     "squeezenet": SQUEEZENET,

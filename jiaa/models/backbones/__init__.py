@@ -5,12 +5,14 @@ from typing import Any
 import flax.linen as nn
 
 from jiaa.models.backbones.alexnet import AlexNet
+from jiaa.models.backbones.densenet import DenseNet121
 from jiaa.models.backbones.inception_v3 import InceptionV3
 from jiaa.models.backbones.resnet import ResNet18
 from jiaa.models.backbones.squeezenet import SqueezeNet
 
 BACKBONES: dict[str, type[nn.Module]] = {
     "alexnet": AlexNet,
+    "densenet121": DenseNet121,
     "inception_v3": InceptionV3,
     "resnet18": ResNet18,
     "squeezenet": SqueezeNet,
@@ -19,6 +21,7 @@ BACKBONES: dict[str, type[nn.Module]] = {
 __all__ = [
     "BACKBONES",
     "AlexNet",
+    "DenseNet121",
     "InceptionV3",
     "ResNet18",
     "SqueezeNet",

@@ -15,6 +15,7 @@ from jiaa.models.torch_names import is_ignored
 # Odd and not square; AlexNet's 6 x 6 map as it is, and adapted from 1 x 3.
 PARITY = {
     "alexnet": [(224, 224), (63, 127)],
+    "densenet121": [(45, 61)],
     "squeezenet": [(75, 50)],
     "resnet18": [(64, 45)],
     "inception_v3": [(75, 91)],
@@ -22,6 +23,7 @@ PARITY = {
 # The layer whose input is the pooled feature, or the map that SqueezeNet pools.
 LAST = {
     "alexnet": "classifier.6",
+    "densenet121": "classifier",
     "squeezenet": "classifier",
     "resnet18": "fc",
     "inception_v3": "fc",
