@@ -101,7 +101,7 @@ def cross_entropy(
     target: Float[Array, "image output"],
     mask: Bool[Array, " image"] | None = None,
 ) -> Float[Array, " image"]:
-    """-sum t log p of distributions, such as Kong's of content classes; 0 log 0 is 0."""
+    """-sum t log p of distributions, such as of content classes; 0 log 0 is 0."""
     del mask
     return -jnp.sum(target * jnp.log(jnp.maximum(predicted, 1e-7)), axis=-1)
 

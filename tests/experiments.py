@@ -49,6 +49,8 @@ def variants(name):
 def load(name, variant=None):
     """The experiment's config, as `--config` makes it."""
     get_config = module_of(name).get_config
+    if variant is None and inspect.signature(get_config).parameters:
+        variant = variants(name)[0]
     return get_config() if variant is None else get_config(variant)
 
 

@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -26,6 +26,14 @@ SHARE = "1/k"  # as a rate of config.meta: beta of the slides, k = users_per_ste
 
 def optimizer(config: Config, level: str) -> optax.GradientTransformation:
     """The optimizer of `config.<level>` ("generic" or "meta"): a rate a pattern."""
+    groups, make = optimizer_groups(config, level)
+    return optimizers.by_path(groups, default=None, make=make)
+
+
+def optimizer_groups(
+    config: Config, level: str
+) -> tuple[dict[str, optimizers.Group], Callable[..., optax.GradientTransformation]]:
+    """(pattern -> rate or schedule, None if frozen; an optimizer from one of them)."""
     section = config[level]
     name, schedule = (word(config, f"{level}.{x}") for x in ("optimizer", "schedule"))
     options = plain(section.optimizer_options)
@@ -47,7 +55,7 @@ def optimizer(config: Config, level: str) -> optax.GradientTransformation:
         pattern: scheduled(rate) if rate else None
         for pattern, rate in rates(section.rates, f"{level}.rates", users=users)
     }
-    return optimizers.by_path(groups, default=None, make=make)
+    return groups, make
 
 
 def rates(value: Any, where: str, *, users: int | None = None) -> Rates:

@@ -19,6 +19,8 @@ from jiaa.cli.learn import (
     meta_learn,
     open_workdir,
 )
+from jiaa.cli.multitask import learn as multitask_learn
+from jiaa.cli.multitask import measure as multitask_measure
 from jiaa.cli.options import Config
 from jiaa.cli.problem import PRIOR_FILE, borrowed, save
 from jiaa.cli.settings import differences, finished_file, recorded_config
@@ -30,6 +32,7 @@ from jiaa.train import processes
 from jiaa.train.workdir import WorkdirError, locked
 
 logger = logging.getLogger(__name__)
+SECTIONS = ("data", "model", "trunk")  # that training and evaluation share
 
 
 def train(
@@ -46,6 +49,8 @@ def train(
     workdir, the first one alone writes there, apart from the checkpoints.
     """
     progress = progress and processes.is_first()
+    if is_multitask(config):
+        return multitask_learn.train(config, workdir, progress=progress)
     check(config)
     build.check_weights(config)
     with open_workdir(config, workdir) as opened:
@@ -82,6 +87,10 @@ def evaluate(
     spread over all devices; of several processes the first one writes.
     """
     progress = progress and processes.is_first()
+    if is_multitask(config):
+        finished_file(workdir, PRIOR_FILE)
+        _check_same(config, workdir, sections=(*SECTIONS, "second"))
+        return multitask_measure.evaluate(config, workdir, progress=progress)
     check(config)
     finished_file(workdir, PRIOR_FILE)
     _check_same(config, workdir)
@@ -117,6 +126,11 @@ def evaluate(
     return Path(workdir) / "summary.json"
 
 
+def is_multitask(config: Config) -> bool:
+    """Whether a config is one of `configs/common_multitask.py`."""
+    return config.get("program") == "multitask"
+
+
 def _dataset(config: Config, progress: bool) -> Dataset:
     """The dataset; what the first process decodes, others find in `cache_dir`."""
     cached = bool(config.data.cache_dir)
@@ -134,7 +148,11 @@ def _foresee(config: Config, dataset: Dataset) -> None:
         logger.warning("training goes on, but evaluation would stop: %s", error)
 
 
-def _check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
+def _check_same(
+    config: Config,
+    workdir: str | os.PathLike[str],
+    sections: tuple[str, ...] = SECTIONS,
+) -> None:
     """Refuses to measure a run on other data, or through another network, than its own.
 
     Users of another split or seed may have been training users.
@@ -146,7 +164,7 @@ def _check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
                 f"{workdir} holds a run of {name} {recorded.get(name)!r}, not "
                 f"{config[name]!r}; name the workdir of this --config"
             )
-    wrong = differences(recorded, config, sections=("data", "model", "trunk"))
+    wrong = differences(recorded, config, sections=sections)
     if wrong:
         raise WorkdirError(
             f"{workdir} was trained otherwise: {'; '.join(wrong)}. Evaluate with the "

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,22 @@ def _mean(values: Float[np.ndarray, "*axes"], axis: int) -> Any:
     if np.ndim(mean):
         return mean
     return float(mean) if np.isfinite(mean) else None
+
+
+def joined(parts: Sequence[Results]) -> Results:
+    """One `Results` of several that differ in their numbers of shots alone."""
+    first = parts[0]
+    return Results(
+        user_id=first.user_id,
+        shots=tuple(shots for part in parts for shots in part.shots),
+        repeat=first.repeat,
+        values={
+            name: np.concatenate([part.values[name] for part in parts])
+            for name in first.values
+        },
+        scores={k: x for part in parts for k, x in part.scores.items()},
+        seconds=sum(part.seconds for part in parts),
+    )
 
 
 def write(

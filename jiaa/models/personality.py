@@ -67,7 +67,9 @@ class Branch(PooledHead):
         options: dict[str, Any] = {"mask": mask, "batch_statistics": batch_statistics}
         x = self.hidden_layers(features, dropout=dropout, **options)
         options_of_last = {"kernel_init": nn.initializers.zeros} if self.zero else {}
-        last = nn.Dense(self.outputs, dtype=self.dtype, name="output", **options_of_last)
+        last = nn.Dense(
+            self.outputs, dtype=self.dtype, name="output", **options_of_last
+        )
         x = last(x)
         if self.output_norm:
             x = BatchNorm(dtype=self.dtype, name="output_norm")(x, **options)
@@ -144,11 +146,9 @@ class WeightedFusion(nn.Module):
     the whole network adapts to the user (Adam 1e-5; the small network 1e-3; 20 epochs):
 
         small = Branch(hidden=(64,), outputs=5, output="linear", zero=True)
-        rates = (("weights/.*", 1e-3), (".*", 1e-5))
-        loop = InnerLoop(
-            WeightedFusion(network, small), view, optimizer=InnerOptimizer("adam", rates)
-        )
-        Finetune(loop, steps=20)
+        adam = InnerOptimizer("adam", (("weights/.*", 1e-3), (".*", 1e-5)))
+        model = WeightedFusion(network, small)
+        Finetune(InnerLoop(model, view, optimizer=adam), steps=20)
 
     Attributes:
       network: the first stage, with branches "aesthetics" and `second`.

@@ -1,0 +1,255 @@
+"""Evaluation of a multi-task run: generic protocol, traits, and the users' fusion."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PyTree
+
+from jiaa import evaluate as protocols
+from jiaa.cli import build
+from jiaa.cli.multitask import data as sources_of
+from jiaa.cli.multitask.learn import Problem, learned_in, predict, problem
+from jiaa.cli.options import Config, ConfigError, construct, expected
+from jiaa.cli.problem import Learned
+from jiaa.data.store import replacing
+from jiaa.evaluate import generic
+from jiaa.evaluate import results as evaluation_results
+from jiaa.meta.inner import InnerLoop, InnerOptimizer
+from jiaa.models.personality import AESTHETICS, Branch, WeightedFusion, unit_score
+from jiaa.personalize import Finetune, RidgeFusion
+from jiaa.personalize.fusion import fusion_prior, stepped_fusion
+from jiaa.report import write_report
+from jiaa.train.workdir import locked
+from jiaa.types import ImageStore, Personalizer
+
+GENERIC_FILE = "generic.json"
+OUTPUTS_FILE = "outputs.npz"
+KINDS = ("ridge", "steps", "released")
+
+
+def evaluate(
+    config: Config, workdir: str | os.PathLike[str], *, progress: bool = True
+) -> Path:
+    """Measures a finished run on the test images, and the fusion on the test users.
+
+    Writes generic.json (Tables I, II and IV), outputs.npz (what was predicted of the
+    test images), and, where there are test users and two tasks, results.csv,
+    summary.json and report.md. Returns the path of the last of the JSON files.
+    """
+    with locked(workdir):
+        found = problem(config, progress=progress)
+        learned = learned_in(workdir)
+        target = Path(workdir) / GENERIC_FILE
+        outputs, ids = _outputs(config, found, learned, progress=progress)
+        measured = measure(config, found, outputs, ids)
+        measured |= _traits(config, found, learned, progress=progress)
+        measured = {"method": config.method, "dataset": config.dataset, **measured}
+        with replacing(target) as path:
+            path.write_text(json.dumps(measured, indent=2) + "\n")
+        with replacing(Path(workdir) / OUTPUTS_FILE) as path, path.open("wb") as file:
+            np.savez(file, ids=ids, **outputs)
+        if AESTHETICS in outputs and found.second and "test" in found.dataset.tasks:
+            _personalise(config, found, learned, outputs, ids, workdir, progress)
+            target = Path(workdir) / "summary.json"
+    return target
+
+
+def test_ids(found: Problem) -> np.ndarray:
+    """The test images: those of test users, or of the split where nobody is a user."""
+    if "test" in found.dataset.tasks:
+        tasks = found.dataset.split("test")
+        return np.unique(np.asarray(tasks.image_ids)[np.asarray(tasks.mask)])
+    ids = np.flatnonzero(found.dataset.image_split == "test")
+    if not len(ids):
+        raise ConfigError(
+            f"the dataset {found.dataset.name!r} has no test images; give "
+            "config.data.test_users, or a split in images.csv"
+        )
+    return ids
+
+
+def _outputs(config: Config, found: Problem, learned: Learned, *, progress: bool):
+    ids = test_ids(found)
+    options = {"ids": ids, "progress": progress}
+    return predict(config, found.network, learned, found.dataset.store, **options), ids
+
+
+def measure(
+    config: Config, found: Problem, outputs: dict[str, np.ndarray], ids: np.ndarray
+) -> dict[str, Any]:
+    """{"generic": metrics, "correlations": trait -> SROCC} on the test images."""
+    measured: dict[str, Any] = {}
+    if AESTHETICS not in outputs:
+        return measured
+    found_shares = outputs[AESTHETICS]
+    score = np.asarray(unit_score(jnp.asarray(found_shares)))
+    truth = sources_of.crowd(found.dataset, "test")[ids]
+    train = sources_of.unit_means(sources_of.crowd(found.dataset, "train"))
+    threshold = config.evaluate.threshold
+    if threshold is None:
+        threshold = float(np.median(train[found.dataset.generic_ids()]))
+    both = {}
+    if found_shares.shape[1] > 1:
+        both = {"predicted_distribution": found_shares, "target_distribution": truth}
+    measured["generic"] = generic.generic_metrics(
+        score, sources_of.unit_means(truth), threshold=threshold, **both
+    )
+    measured["images"], measured["threshold"] = len(ids), threshold
+    if found.second is not None:
+        measured["correlations"] = generic.trait_correlations(
+            score, outputs[found.second.name], names=found.second.outputs
+        )
+    return measured
+
+
+def _traits(
+    config: Config, found: Problem, learned: Learned, *, progress: bool
+) -> dict[str, Any]:
+    """{"traits": trait -> SROCC}, of the users that the fold holds out."""
+    second = found.second
+    if second is None or second.likes is None or second.held_out is None:
+        return {}
+    likes, rows = second.likes, second.held_out
+    store = ImageStore(images=likes.images)
+    ids, where = np.unique(likes.image[rows], return_inverse=True)
+    outputs = predict(config, found.network, learned, store, ids=ids, progress=progress)
+    return {
+        "traits": generic.trait_prediction(
+            outputs[second.name][where],
+            likes.user[rows],
+            likes.traits,
+            names=second.outputs,
+        ),
+        "trait_users": len(np.unique(likes.user[rows])),
+    }
+
+
+def fusion(
+    config: Config, found: Problem, learned: Learned, *, shots: int
+) -> tuple[Personalizer, PyTree, str]:
+    """(method, prior, "outputs" or "images": what its store holds) of `config.fusion`.
+
+    Raises:
+      ConfigError: an unknown kind, or options that it cannot take.
+    """
+    assert found.second is not None
+    section, width = build.plain(config.fusion), len(found.second.outputs)
+    kind = section["kind"]
+    if kind not in KINDS:
+        raise ConfigError(f"config.fusion.kind is {kind!r}; {expected(kind, KINDS)}")
+    if kind == "released":
+        return *_released(config, found, learned), "images"
+    if kind == "steps":
+        names = ("epochs", "batch_size", "rate")
+        method = stepped_fusion(
+            shots=shots, width=width, **{name: section[name] for name in names}
+        )
+    else:
+        options = {name: section[name] for name in ("strength", "offset")}
+        method = construct("fusion", RidgeFusion, width=width, **options)
+    return method, fusion_prior(width), "outputs"
+
+
+def _released(
+    config: Config, found: Problem, learned: Learned
+) -> tuple[Personalizer, PyTree]:
+    """The released program's second stage; its small network starts at weights 0."""
+    assert found.second is not None
+    if config.trunk.frozen:
+        raise ConfigError(
+            "config.fusion.kind='released' adapts the whole network; set "
+            "config.trunk.frozen=False, or another kind"
+        )
+    small = Branch(
+        hidden=tuple(config.fusion.hidden),
+        outputs=len(found.second.outputs),
+        output="linear",
+        zero=True,
+    )
+    network = WeightedFusion(found.network, small, found.second.name)
+    width = 0
+    for name, leaf in jax.tree_util.tree_leaves_with_path(learned.variables["params"]):
+        if jax.tree_util.keystr(name).endswith(
+            "branches_aesthetics']['dense1']['kernel']"
+        ):
+            width = leaf.shape[0]
+    features = jnp.zeros((2, width))
+    key = jax.random.key(config.seed)
+    params = {
+        "network": learned.variables["params"],
+        "weights": small.init(key, features)["params"],
+    }
+    prior = {
+        "params": jax.tree.map(jnp.asarray, params),
+        "batch_stats": {
+            "network": jax.tree.map(jnp.asarray, learned.variables["batch_stats"])
+        },
+    }
+    rates = (("weights/.*", 1e-3), (".*", 1e-5))
+    loop = InnerLoop(
+        network,
+        view=build.image_view(config),
+        optimizer=InnerOptimizer("adam", rates),
+    )
+    return Finetune(loop, steps=config.fusion.steps), prior
+
+
+def output_store(
+    images: int, outputs: dict[str, np.ndarray], ids: np.ndarray, *, second: str
+) -> ImageStore:
+    """Column 0 the generic unit score, then the second task's outputs; a row an image.
+
+    Rows that `ids` lack are 0.
+    """
+    score = np.asarray(unit_score(jnp.asarray(outputs[AESTHETICS])))
+    columns: Float[np.ndarray, "image column"] = np.zeros(
+        (images, 1 + outputs[second].shape[1]), np.float32
+    )
+    columns[ids, 0], columns[ids, 1:] = score, outputs[second]
+    return ImageStore(features=jnp.asarray(columns))
+
+
+def _personalise(config, found: Problem, learned, outputs, ids, workdir, progress):
+    """Table V and Fig. 6: every test user, every number of ratings."""
+    assert found.second is not None
+    dataset = found.dataset
+    tasks = dataset.split("test")
+    section = build.plain(config.evaluate)
+    del section["threshold"]
+    shots = section.pop("shots")
+    key = jax.random.key(section.pop("seed"))
+    columns = output_store(
+        len(dataset.image_names), outputs, ids, second=found.second.name
+    )
+    parts = []
+    for count in shots:
+        method, prior, content = fusion(config, found, learned, shots=count)
+        parts.append(
+            protocols.personalization(
+                method,
+                prior,
+                tasks,
+                columns if content == "outputs" else dataset.store,
+                shots=(count,),
+                names=dataset.workers,
+                progress=progress,
+                key=key,
+                **section,
+            )
+        )
+    measured = evaluation_results.joined(parts)
+    evaluation_results.write(
+        measured,
+        workdir,
+        method=config.method,
+        dataset=config.dataset,
+        names=dataset.workers,
+    )
+    with contextlib.suppress(ImportError):
+        write_report([workdir], workdir)
