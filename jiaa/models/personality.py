@@ -11,6 +11,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax.core import FrozenDict
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
@@ -209,4 +210,4 @@ def create_multi_task(
     heads = {
         name: Branch(**{**computing, **options}) for name, options in branches.items()
     }
-    return MultiTask(trunk, heads, tap)
+    return MultiTask(trunk, FrozenDict(heads), tap)  # hashable: static under jit

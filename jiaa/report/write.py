@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jiaa.report import published, tables
+from jiaa.report.generic import generic_section, read_generic
 from jiaa.report.runs import Run, dataset_label, is_synthetic, read_run
 
 METHOD_NOTE = """\
@@ -79,6 +80,8 @@ def _section(runs: Sequence[Run], out: Path) -> list[str]:
         note = PUBLISHED_NOTE if same else f"{PUBLISHED_NOTE}\n{OTHER_DATASET_NOTE}"
         parts += ["### Beside the published numbers", note]
         parts.append(tables.beside_published(runs))
+    measured = [read_generic(run.workdir) for run in runs]
+    parts += generic_section([found for found in measured if found])
     parts += ["### Figures", *_figures(runs, out)]
     seconds = [f"{label} {run.seconds:.1f} s" for label, run in _labelled(runs)]
     parts.append(f"Wall time of the evaluations: {', '.join(seconds)}.")

@@ -15,6 +15,7 @@ from jiaa.data import store as data_store
 from jiaa.data.distributions import distributions, score_counts
 from jiaa.data.synthetic.second import Likes, liked_view, voted_view
 from jiaa.evaluate import generic as protocols
+from jiaa.models.kong import ATTRIBUTES, CONTENT
 from jiaa.models.personality import AESTHETICS
 from jiaa.train.multitask import Labelled, Source, Term
 from jiaa.types import ImageStore
@@ -84,8 +85,11 @@ def unit_means(shares: Float[np.ndarray, "image bin"]) -> Float[np.ndarray, " im
     return (shares @ np.arange(1, bins + 1) / bins).astype(np.float32)
 
 
-def aesthetics(dataset: Dataset) -> Labelled:
-    """The aesthetic task's training images, "distribution" and "score"."""
+def aesthetics(dataset: Dataset, kong: tuple[str, ...] = ()) -> Labelled:
+    """The aesthetic task's training images, "distribution" and "score".
+
+    And what Kong's networks learn besides: `kong_labels`.
+    """
     ids = dataset.generic_ids()
     if not len(ids):
         raise ConfigError(
@@ -94,12 +98,59 @@ def aesthetics(dataset: Dataset) -> Labelled:
         )
     shares = crowd(dataset, "train")[ids]
     labels = {"distribution": shares, "score": unit_means(shares)[:, None]}
+    labels |= {name: x[ids] for name, x in kong_labels(dataset, kong).items()}
     return Labelled(ids, labels, dataset.store)
+
+
+def kong_labels(
+    dataset: Dataset, parts: tuple[str, ...]
+) -> dict[str, Float[np.ndarray, "image label"]]:
+    """Labels "attributes" in [-1, 1] and one-hot "content" of all images, as asked.
+
+    Raises:
+      ConfigError: the dataset has no such labels.
+    """
+    labels, columns = {}, dataset.metadata
+    if ATTRIBUTES in parts and ATTRIBUTES in columns:
+        labels[ATTRIBUTES] = np.asarray(columns[ATTRIBUTES], np.float32)
+    elif ATTRIBUTES in parts and set(synthetic.ATTRIBUTES) <= set(columns):
+        each = [np.asarray(columns[name]) for name in synthetic.ATTRIBUTES]
+        labels[ATTRIBUTES] = np.stack(each, axis=1).astype(np.float32)
+    if CONTENT in parts and CONTENT in columns:
+        column = np.asarray(columns[CONTENT])
+        labels[CONTENT] = (column[:, None] == np.unique(column)).astype(np.float32)
+    if missing := sorted({ATTRIBUTES, CONTENT} & set(parts) - set(labels)):
+        raise ConfigError(
+            f"config.model.kong names {missing}, and {dataset.name!r} has only the "
+            f"columns {sorted(columns)}"
+        )
+    return labels
+
+
+def _ranked(predicted, target, mask=None):
+    """Kong's rank loss of scores that stand in a column."""
+    return losses.margin_rank(predicted[:, 0], target[:, 0], mask)
+
+
+def _halved(predicted, target, mask=None):
+    """Kong's regression loss (ECCV 2016, eq. 1)."""
+    return losses.euclidean(predicted, target, mask) / 2
+
+
+KONG_TERMS = {
+    "rank": Term(AESTHETICS, "score", _ranked),
+    ATTRIBUTES: Term(ATTRIBUTES, ATTRIBUTES, _halved, 0.1),
+    CONTENT: Term(CONTENT, CONTENT, losses.cross_entropy, 0.1),
+}
+KONG = tuple(KONG_TERMS)
 
 
 def aesthetic_source(config: Config) -> Source:
     """What the aesthetics branch learns: a distribution, or the mean score."""
     section = config.generic
+    if config.model.kong:
+        terms = tuple(KONG_TERMS[part] for part in config.model.kong if part in KONG)
+        return Source(AESTHETICS, (Term(AESTHETICS, "score", _halved), *terms))
     if config.model.aesthetics == "sigmoid":
         return Source(AESTHETICS, (Term(AESTHETICS, "score", losses.euclidean),))
     if section.loss not in AESTHETIC_LOSSES:

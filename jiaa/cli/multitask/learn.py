@@ -21,6 +21,8 @@ from jiaa.cli.options import Config, ConfigError, construct, expected
 from jiaa.cli.problem import PRIOR_FILE, Learned, compute_features, load, mapped, save
 from jiaa.data import Dataset, loader
 from jiaa.models import personality
+from jiaa.models.backbones import create_backbone
+from jiaa.models.kong import ATTRIBUTES, CONTENT, KongNet
 from jiaa.models.personality import AESTHETICS, MultiTask
 from jiaa.models.views import FeatureView, View
 from jiaa.train.loop import fit
@@ -79,8 +81,11 @@ def problem(config: Config, *, progress: bool) -> Problem:
     return Problem(dataset, second, _network(config, dataset, second))
 
 
-def _network(config: Config, dataset: Dataset, second: Second | None) -> MultiTask:
+def _network(config: Config, dataset: Dataset, second: Second | None) -> Any:
+    """The network of `config.model`: a `MultiTask`, or one of Kong's."""
     section = build.plain(config.model)
+    if section["kong"]:
+        return _kong(config, dataset)
     shared = {name: section[name] for name in ("hidden", "batch_norm", "dropout")}
     branches: dict[str, dict[str, Any]] = {}
     if AESTHETICS in config.generic.tasks:
@@ -96,6 +101,9 @@ def _network(config: Config, dataset: Dataset, second: Second | None) -> MultiTa
             "output": second.output,
             "output_norm": section["output_norm"],
         }
+    for options in branches.values():
+        # A linear branch starts where every image is alike, as a closed form would.
+        options["zero"] = not section["hidden"]
     return construct(
         "model",
         personality.create_multi_task,
@@ -103,6 +111,36 @@ def _network(config: Config, dataset: Dataset, second: Second | None) -> MultiTa
         backbone_options=section["backbone_options"],
         tap=section["tap"],
         branches=branches,
+    )
+
+
+def _kong(config: Config, dataset: Dataset) -> KongNet:
+    """Kong's network, with as many attributes and contents as the dataset labels.
+
+    Raises:
+      ConfigError: a part that there is not, or one that the others do not go with.
+    """
+    section = build.plain(config.model)
+    parts = section["kong"]
+    if set(parts) - set(sources_of.KONG):
+        raise ConfigError(
+            f"config.model.kong is {parts!r}; expected some of {sources_of.KONG}"
+        )
+    alone = tuple(config.generic.tasks) == (AESTHETICS,)
+    if not alone or config.trunk.frozen or section["aesthetics"] != "sigmoid":
+        raise ConfigError(
+            "config.model.kong needs config.generic.tasks=('aesthetics',), "
+            "config.model.aesthetics='sigmoid' and a trunk that is not frozen"
+        )
+    labels = sources_of.kong_labels(dataset, parts)
+    return construct(
+        "model",
+        KongNet,
+        backbone=create_backbone(section["backbone"], **section["backbone_options"]),
+        attributes=labels[ATTRIBUTES].shape[1] if ATTRIBUTES in labels else 0,
+        contents=labels[CONTENT].shape[1] if CONTENT in labels else 0,
+        hidden=section["hidden"][-1],
+        tap=section["tap"],
     )
 
 
@@ -151,7 +189,8 @@ def _sources(config: Config, found: Problem) -> dict[Source, Labelled]:
     parts = {}
     if AESTHETICS in config.generic.tasks:
         source = sources_of.aesthetic_source(config)
-        parts[source] = sources_of.aesthetics(found.dataset)
+        kong = tuple(config.model.kong)
+        parts[source] = sources_of.aesthetics(found.dataset, kong)
     if found.second is not None:
         parts[sources_of.second_source(config, found.second)] = found.second.data
     return parts

@@ -1,0 +1,98 @@
+"""Tables of generic models and of predicted traits, from runs' generic.json."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jiaa.report.published import LABELS
+from jiaa.report.tables import DASH, markdown, number, title
+
+GENERIC_FILE = "generic.json"
+METRICS = ("acc", "srocc", "plcc", "rmse", "mse", "emd", "emd1")
+TITLES = {"mse": "MSE", "emd": "EMD (r = 2)", "emd1": "EMD (r = 1)"}
+
+
+def read_generic(workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What a multi-task run measured besides its users; None where there is nothing.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    path = Path(workdir) / GENERIC_FILE
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {"label": LABELS.get(found["method"], found["method"]), **found}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: no record of an evaluation ({error}). Run scripts/evaluate.py on "
+            "this workdir again."
+        ) from error
+
+
+def generic_metrics(measured: Sequence[dict[str, Any]]) -> str:
+    """PDMTL's Tables 1 and 2, PA_IAA's Table I: a row a run; ACC in per cent."""
+    rows = [x for x in measured if "generic" in x]
+    shown = [name for name in METRICS if any(name in x["generic"] for x in rows)]
+    header = ["method", *(TITLES.get(name, title(name)) for name in shown), "images"]
+    return markdown(
+        header,
+        [
+            [
+                x["label"],
+                *(_cell(name, x["generic"].get(name)) for name in shown),
+                str(x["images"]),
+            ]
+            for x in rows
+        ],
+    )
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None or value != value:
+        return DASH
+    return f"{100 * value:.1f}" if name == "acc" else number(value)
+
+
+def trait_table(measured: Sequence[dict[str, Any]]) -> str:
+    """PA_IAA's Table II: SROCC of each trait, over held-out users and over images."""
+    rows = [x for x in measured if "traits" in x]
+    names = list(dict.fromkeys(name for x in rows for name in x["traits"]))
+    return markdown(
+        ["method", "over", *names, "mean"],
+        [
+            [x["label"], over, *map(number, each), number(sum(each) / len(each))]
+            for x in rows
+            for over in ("user", "image")
+            for each in [[x["traits"][name][over] for name in names]]
+        ],
+    )
+
+
+def correlation_table(measured: Sequence[dict[str, Any]]) -> str:
+    """PA_IAA's Table IV: SROCC of the generic score and each output of the second task."""
+    rows = [x for x in measured if "correlations" in x]
+    names = list(dict.fromkeys(name for x in rows for name in x["correlations"]))
+    return markdown(
+        ["method", *names],
+        [
+            [x["label"], *(number(x["correlations"].get(name)) for name in names)]
+            for x in rows
+        ],
+    )
+
+
+def generic_section(measured: Sequence[dict[str, Any]]) -> list[str]:
+    """Paragraphs on what runs of one dataset measured besides their users."""
+    parts = []
+    for field, heading, table in (
+        ("generic", "Generic scores of the test images", generic_metrics),
+        ("traits", "Traits of held-out users, SROCC", trait_table),
+        ("correlations", "Generic score against the second task", correlation_table),
+    ):
+        if any(field in x for x in measured):
+            parts += [f"### {heading}", table(measured)]
+    return parts
