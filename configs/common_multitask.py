@@ -44,7 +44,7 @@ def base():
             "output_norm": False,
             "dropout": 0.0,
             "aesthetics": "softmax",  # a distribution; or "sigmoid", the mean score
-            "kong": (),  # of "rank", "attributes", "content": Kong's network instead
+            "kong": (),  # of reg, rank, attributes, content: Kong's network instead
         }
     )
     config.view = old.view
@@ -82,4 +82,7 @@ def base():
     )
     config.evaluate = old.evaluate
     config.evaluate.threshold = None  # of ACC, unit score; None: training median
+    # Other databases whose test images are predicted too (PA_IAA, Table III): name ->
+    # what differs from config.data.
+    config.evaluate.databases = common._section({})
     return config

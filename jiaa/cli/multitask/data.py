@@ -142,14 +142,14 @@ KONG_TERMS = {
     ATTRIBUTES: Term(ATTRIBUTES, ATTRIBUTES, _halved, 0.1),
     CONTENT: Term(CONTENT, CONTENT, losses.cross_entropy, 0.1),
 }
-KONG = tuple(KONG_TERMS)
+KONG = ("reg", *KONG_TERMS)
 
 
 def aesthetic_source(config: Config) -> Source:
     """What the aesthetics branch learns: a distribution, or the mean score."""
     section = config.generic
     if config.model.kong:
-        terms = tuple(KONG_TERMS[part] for part in config.model.kong if part in KONG)
+        terms = tuple(KONG_TERMS[part] for part in config.model.kong if part != "reg")
         return Source(AESTHETICS, (Term(AESTHETICS, "score", _halved), *terms))
     if config.model.aesthetics == "sigmoid":
         return Source(AESTHETICS, (Term(AESTHETICS, "score", losses.euclidean),))
