@@ -28,10 +28,14 @@ SQUEEZENET = ("fire2", "fire4", "fire7", "fire9")
 NARROWER = 8
 
 
-def names() -> list[str]:
-    """Every experiment, as "method/dataset_backbone"."""
+def names(program: str | None = None) -> list[str]:
+    """The experiments of one program, as "method/dataset_backbone".
+
+    None: those of `configs/common.py`.
+    """
     files = sorted((ROOT / "configs").glob("*/*.py"))
-    return [f"{x.parent.name}/{x.stem}" for x in files if not x.stem.startswith("_")]
+    every = [f"{x.parent.name}/{x.stem}" for x in files if not x.stem.startswith("_")]
+    return [name for name in every if load(name).get("program") == program]
 
 
 def module_of(name):
@@ -41,9 +45,11 @@ def module_of(name):
 
 def variants(name):
     """What may follow the colon in --config; only None where there is no choice."""
-    if not inspect.signature(module_of(name).get_config).parameters:
+    module = module_of(name)
+    if not inspect.signature(module.get_config).parameters:
         return [None]
-    return list(module_of("ba_piaa/synthetic_table2").BACKBONES)
+    table2 = module_of("ba_piaa/synthetic_table2").BACKBONES
+    return list(getattr(module, "VARIANTS", table2))
 
 
 def load(name, variant=None):

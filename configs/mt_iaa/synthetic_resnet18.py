@@ -17,4 +17,5 @@ def get_config():
     config = synthetic_resnet18.get_config()
     config.method = "mt_iaa"
     config.second.task = "votes"
+    config.second.images = 6_000
     return config

@@ -1,7 +1,7 @@
 """PA_IAA on the embedded synthetic world: a distribution and traits, then fusion a user.
 
 The protocols of PA_IAA's Tables I, II, IV and V on generated photographs and raters. A
-narrow ResNet18 learns, in every step, the distribution of the crowd's stars from 64 px
+narrow ResNet18 learns, in every step, the distribution of the crowd's stars from 32 px
 images of one database and the Big-Five traits of who likes an image from those of
 another; then five weights are fitted for each of the 37 test users, in closed form.
 
@@ -20,18 +20,21 @@ def get_config():
     config.method = "pa_iaa"
     config.dataset = "synthetic"
     config.data.name = "synthetic"
-    config.data.image_size = 64
+    config.data.image_size = 36
     config.data.seed = 0
     config.model.backbone = "resnet18"
-    config.model.backbone_options = {"width": 12}
+    config.model.backbone_options = {"width": 8}
     config.model.hidden = (128, 64)
-    config.view.size = 60
-    config.generic.steps = 600
+    config.view.size = 32
+    config.second.update({"images": 12_000, "shown": 600, "likes": 100})
+    config.second.image_size = 36
+    config.generic.steps = 500
+    config.generic.gamma = 0.1
     config.generic.batch_size = 64
     config.generic.optimizer = "adamw"
     config.generic.optimizer_options = {"weight_decay": 0.2}
     config.generic.rates = ((".*", 3e-3),)
     config.generic.schedule = "cosine"
-    config.generic.save_every = 200
+    config.generic.save_every = 250
     config.evaluate.strategy = "vmap"
     return config

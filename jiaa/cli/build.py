@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
@@ -76,13 +77,14 @@ def trunk_views(config: Config) -> tuple[views.ImageView, ...]:
 
 
 def initial_variables(
-    config: Config, network: generic.Aesthetic, *, key: Key[Array, ""]
+    config: Config, network: nn.Module, *, key: Key[Array, ""]
 ) -> PyTree:
     """Random variables; the backbone's from `config.model.weights` if that is set."""
     images = jnp.zeros(_images_shape(network), jnp.float32)
     variables = generic.initialise(network, images, key=key)
     if config.model.weights:
-        loaded = pretrained.load_pretrained(config.model.weights, network.backbone)
+        backbone: nn.Module = network.backbone  # pyright: ignore
+        loaded = pretrained.load_pretrained(config.model.weights, backbone)
         for collection in ("params", "batch_stats"):
             if loaded[collection]:
                 variables[collection]["backbone"] = loaded[collection]
@@ -107,7 +109,7 @@ def check_weights(config: Config) -> None:
         )
 
 
-def variable_shapes(network: generic.Aesthetic) -> PyTree:
+def variable_shapes(network: nn.Module) -> PyTree:
     """The shapes of all variables, computed without arrays.
 
     Behind a frozen trunk with a feature map the head is wider; its names are the same.
@@ -117,7 +119,7 @@ def variable_shapes(network: generic.Aesthetic) -> PyTree:
     return {"batch_stats": {}} | dict(shapes)
 
 
-def _images_shape(network: generic.Aesthetic) -> tuple[int, int, int, int]:
+def _images_shape(network: nn.Module) -> tuple[int, int, int, int]:
     # No parameter's shape depends on the images' size.
     side: int = max(network.backbone.minimum_size, 32)  # pyright: ignore
     return 2, side, side, 3

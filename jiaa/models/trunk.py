@@ -19,7 +19,6 @@ from tqdm import tqdm
 from jiaa.data import images as data_images
 from jiaa.data.photographs import Photographs
 from jiaa.data.store import replacing
-from jiaa.models.generic import Aesthetic
 from jiaa.models.views import ImageView
 from jiaa.types import ImageStore
 
@@ -40,7 +39,7 @@ POOLINGS = {"mean": jnp.mean, "std": _std, "max": jnp.max}
 def trunk_features(
     store: ImageStore,
     *,
-    model: Aesthetic,
+    model: nn.Module,
     variables: PyTree,
     views: Sequence[ImageView],
     taps: Taps = (),
@@ -142,7 +141,7 @@ def batch_features(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _blocks(
-    model: Aesthetic,
+    model: nn.Module,
     taps: Taps,
     variables: PyTree,
     images: Float[Array, "image height width 3"],

@@ -73,7 +73,7 @@ def trait_table(measured: Sequence[dict[str, Any]]) -> str:
 
 
 def correlation_table(measured: Sequence[dict[str, Any]]) -> str:
-    """PA_IAA's Table IV: SROCC of the generic score and each output of the second task."""
+    """PA_IAA's Table IV: SROCC of the generic score and each second output."""
     rows = [x for x in measured if "correlations" in x]
     names = list(dict.fromkeys(name for x in rows for name in x["correlations"]))
     return markdown(

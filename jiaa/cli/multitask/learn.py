@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import grain
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from jiaa.data import Dataset, loader
 from jiaa.models import personality
 from jiaa.models.backbones import create_backbone
 from jiaa.models.kong import ATTRIBUTES, CONTENT, KongNet
-from jiaa.models.personality import AESTHETICS, MultiTask
+from jiaa.models.personality import AESTHETICS
 from jiaa.models.views import FeatureView, View
 from jiaa.train.loop import fit
 from jiaa.train.multitask import (
@@ -49,7 +50,7 @@ class Problem:
 
     dataset: Dataset
     second: Second | None
-    network: MultiTask
+    network: nn.Module
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ def problem(config: Config, *, progress: bool) -> Problem:
     return Problem(dataset, second, _network(config, dataset, second))
 
 
-def _network(config: Config, dataset: Dataset, second: Second | None) -> Any:
+def _network(config: Config, dataset: Dataset, second: Second | None) -> nn.Module:
     """The network of `config.model`: a `MultiTask`, or one of Kong's."""
     section = build.plain(config.model)
     if section["kong"]:
@@ -114,7 +115,7 @@ def _network(config: Config, dataset: Dataset, second: Second | None) -> Any:
     )
 
 
-def _kong(config: Config, dataset: Dataset) -> KongNet:
+def _kong(config: Config, dataset: Dataset) -> nn.Module:
     """Kong's network, with as many attributes and contents as the dataset labels.
 
     Raises:
@@ -241,7 +242,7 @@ class _Shown:
 
 def features(
     config: Config,
-    network: MultiTask,
+    network: nn.Module,
     store: ImageStore,
     learned: Learned,
     ids: Int[np.ndarray, " image"],
@@ -253,6 +254,7 @@ def features(
     found, _ = compute_features(
         config, network, _Shown(store), whole, image_ids=ids, progress=progress
     )
+    found = np.asarray(found)
     if learned.feature_map is None:
         return found
     mapped_rows = np.asarray(learned.feature_map(found[ids]))
@@ -327,7 +329,7 @@ class _Together(grain.DatasetIterator):
 
 def predict(
     config: Config,
-    network: MultiTask,
+    network: nn.Module,
     learned: Learned,
     store: ImageStore,
     *,
