@@ -3,9 +3,9 @@
     python scripts/personality_table.py --out runs/personality --seeds 0 1 2
 
 For each seed: trains and measures the shipped configs of both methods, and PA_IAA's two
-tasks alone. Finished runs in `--out` are kept, so a second call goes on. Prints SROCC on
-the 37 test users, generic SROCC and EMD against the test images' own ratings, the traits
-of held-out users, and the correlation of fitted weights with what the generator used.
+tasks alone. Finished runs in `--out` are kept, so a second call goes on. Prints SROCC
+on the 37 test users, generic SROCC and EMD against the test images' own ratings, the
+traits of held-out users, and the correlation of fitted weights with the generator's.
 """
 
 import argparse

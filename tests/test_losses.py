@@ -105,3 +105,28 @@ def test_masked_images_take_no_part_in_the_offset():
     assert np.all(np.isfinite(error))
     nobody = losses.centred_squared_error(predicted, target, jnp.zeros(3, bool))
     np.testing.assert_array_equal(nobody, np.zeros(3))
+
+
+def test_euclidean_is_the_mean_over_outputs_or_pdmtls_sum():
+    predicted, target = jnp.array([[0.5, 0.1]]), jnp.array([[0.0, 0.3]])
+    np.testing.assert_allclose(losses.euclidean(predicted, target), [0.145], rtol=1e-5)
+    total = losses.euclidean(predicted, target, total=True)
+    np.testing.assert_allclose(total, [0.29], rtol=1e-5)
+
+
+def test_cross_entropy_of_a_certain_class_is_minus_its_logarithm():
+    predicted = jnp.array([[0.25, 0.75], [1.0, 0.0]])
+    target = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    got = losses.cross_entropy(predicted, target)
+    np.testing.assert_allclose(got, [-np.log(0.75), 0.0], atol=1e-6)
+
+
+def test_kongs_rank_loss_by_hand():
+    # Pairs: (.5, .4) in the wrong order by .1, the third too near to the first.
+    predicted = jnp.array([0.4, 0.5, 0.9])
+    target = jnp.array([0.8, 0.6, 0.81])
+    got = losses.margin_rank(predicted, target, margin=0.2, least=0.05)
+    # First: partner second, .2 + .1. Second: .3 and third (.2 - .4 < 0). Third: 0.
+    np.testing.assert_allclose(got, [0.15, 0.075, 0.0], atol=1e-6)
+    tie = losses.margin_rank(jnp.zeros(2), jnp.array([0.1, 0.9]), margin=0.2)
+    np.testing.assert_allclose(tie, [0.1, 0.1], rtol=1e-6)

@@ -43,6 +43,7 @@ def get_config():
     config.generic.rates = ((".*", 0.03),)
     config.generic.schedule = "cosine"
     config.generic.save_every = 200
+    config.fusion.strength = 10.0
     config.evaluate.repeats = 10
     config.evaluate.strategy = "vmap"
     return config

@@ -46,6 +46,7 @@ MAY_DIFFER = (
     "prior",
     "tune",
     "evaluate",
+    "fusion",
     *(f"{section}.{name}" for section, names in FREE.items() for name in names),
 )
 # Of no influence on a generic prior.

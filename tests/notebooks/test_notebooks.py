@@ -56,7 +56,7 @@ class OwnKernel(AsyncKernelManager):
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["meta_learning"]
+    assert [path.stem for path in NOTEBOOKS] == ["meta_learning", "personality"]
 
 
 @every_notebook
