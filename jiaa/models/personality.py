@@ -28,6 +28,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
 }
 
+LECUN_NORMAL = nn.initializers.lecun_normal()  # Linen's own
+
 
 class Branch(PooledHead):
     """A head of several outputs; its hidden layers are those of `PooledHead`.
@@ -67,11 +69,10 @@ class Branch(PooledHead):
             )
         options: dict[str, Any] = {"mask": mask, "batch_statistics": batch_statistics}
         x = self.hidden_layers(features, dropout=dropout, **options)
-        options_of_last = {"kernel_init": nn.initializers.zeros} if self.zero else {}
-        last = nn.Dense(
-            self.outputs, dtype=self.dtype, name="output", **options_of_last
+        start = nn.initializers.zeros if self.zero else LECUN_NORMAL
+        x = nn.Dense(self.outputs, dtype=self.dtype, kernel_init=start, name="output")(
+            x
         )
-        x = last(x)
         if self.output_norm:
             x = BatchNorm(dtype=self.dtype, name="output_norm")(x, **options)
         return ACTIVATIONS[self.output](x.astype(jnp.float32))

@@ -71,7 +71,7 @@ class Labelled:
     """
 
     image_ids: Int[Array | np.ndarray, " image"]
-    labels: dict[str, Shaped[Array | np.ndarray, "image ..."]]
+    labels: Mapping[str, Shaped[Array | np.ndarray, "image ..."]]
     store: ImageStore
 
     def take(self, rows: Int[Array, " row"]) -> dict[str, Any]:

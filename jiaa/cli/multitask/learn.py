@@ -212,7 +212,7 @@ def _start(config: Config, found: Problem, *, progress: bool) -> Learned:
     learned = mapped(config, found.network, found.dataset, whole, progress=progress)
     ids = found.dataset.generic_ids()[:2]
     rows = features(config, found.network, found.dataset.store, learned, ids)
-    heads = found.network.init(
+    heads: Any = found.network.init(
         jax.random.fold_in(key, 1), jnp.asarray(rows[ids]), method="outputs"
     )
     trunk = {part: whole[part].get("backbone", {}) for part in whole}

@@ -55,7 +55,7 @@ def evaluate(
         with replacing(target) as path:
             path.write_text(json.dumps(measured, indent=2) + "\n")
         with replacing(Path(workdir) / OUTPUTS_FILE) as path, path.open("wb") as file:
-            np.savez(file, ids=ids, **outputs)
+            np.savez(file, ids=ids, **outputs)  # pyright: ignore[reportArgumentType]
         if AESTHETICS in outputs and found.second and "test" in found.dataset.tasks:
             _personalise(config, found, learned, outputs, ids, workdir, progress)
             target = Path(workdir) / "summary.json"
@@ -264,7 +264,8 @@ def _released(
         output="linear",
         zero=True,
     )
-    network = WeightedFusion(found.network, small, found.second.name)
+    first: Any = found.network
+    network = WeightedFusion(first, small, found.second.name)
     width = 0
     for name, leaf in jax.tree_util.tree_leaves_with_path(learned.variables["params"]):
         if jax.tree_util.keystr(name).endswith(
