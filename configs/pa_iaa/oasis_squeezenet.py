@@ -10,7 +10,10 @@ kernel machine (`models.feature_map`) on which both branches are linear.
     python scripts/train.py    --config configs/pa_iaa/oasis_squeezenet.py --workdir runs/pa --config.data.root=FOLDER --config.model.weights=squeezenet1_1_imagenet.safetensors
     python scripts/evaluate.py --config configs/pa_iaa/oasis_squeezenet.py --workdir runs/pa --config.data.root=FOLDER --config.model.weights=squeezenet1_1_imagenet.safetensors
 
-The recipe was chosen by ten folds over the training photographs (docs/personality.md).
+Measured: SROCC with the crowd .776, ACC 79.7 %, EMD .102; raters .541 +- .002 with 10
+ratings, .549 +- .009 with 100 (generic .533, .528). A minute on a CPU core, once the trunk's
+features are in the cache. The recipe was chosen by ten folds over the training photographs,
+the strength on training raters (docs/personality.md).
 """
 
 from configs import common_multitask

@@ -245,7 +245,7 @@ def features(
     network: nn.Module,
     store: ImageStore,
     learned: Learned,
-    ids: Int[np.ndarray, " image"],
+    ids: Int[np.ndarray, " needed"],
     *,
     progress: bool = False,
 ) -> Float[np.ndarray, "image feature"]:
