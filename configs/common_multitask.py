@@ -23,13 +23,15 @@ def base():
             "name": "synthetic",  # synthetic | psycho_flickr | ava | "": config.data's
             "root": "",
             "column": "",  # for task "column": category, say
+            "image_size": None,  # None: config.data's
+            "stream": False,  # real photographs are decoded when they are needed
+            "cache_dir": "",  # keeps real photographs decoded; "": nowhere
             "seed": 0,  # of the synthetic databases, as the following
             "users": 300,
             "images": 6_000,
             "shown": 200,
             "likes": 20,
             "voters": 200,
-            "image_size": 64,
             "fold": 0,  # which of ten folds of users is held out; None: nobody
         }
     )

@@ -26,7 +26,7 @@ def get_config():
     config.model.backbone_options = {"width": 8}
     config.model.hidden = (128, 64)
     config.view.size = 32
-    config.second.update({"images": 12_000, "shown": 600, "likes": 100})
+    config.second.update({"users": 600, "images": 12_000, "shown": 600, "likes": 100})
     config.second.image_size = 36
     config.generic.steps = 500
     config.generic.gamma = 0.1

@@ -34,3 +34,13 @@ def distributions(
     """Shares of each star, summing to 1; 0 throughout where nobody rated."""
     total = counts.sum(axis=1, keepdims=True)
     return (counts / np.maximum(total, 1)).astype(np.float32)
+
+
+def task_means(tasks: UserTasks, *, images: int) -> Float[np.ndarray, " image"]:
+    """Each image's mean unit score by the users; 0 for images that nobody rated."""
+    real = np.asarray(tasks.mask)
+    rows = np.asarray(tasks.image_ids)[real]
+    scores = np.asarray(tasks.scores, np.float64)[real]
+    total = np.bincount(rows, weights=scores, minlength=images)
+    count = np.bincount(rows, minlength=images)
+    return (total / np.maximum(count, 1)).astype(np.float32)

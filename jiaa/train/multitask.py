@@ -67,12 +67,23 @@ class Labelled:
     """A source's images and labels; `image_ids` are rows of `store`.
 
     `labels` are by name, with the axis of `image_ids` in front: unit scores [image],
-    distributions [image bin], traits [image trait].
+    distributions [image bin], traits [image trait]. On the host, these are the
+    `Examples` of a `data.stream.Stream`, for stores that do not fit on the device.
     """
 
     image_ids: Int[Array | np.ndarray, " image"]
     labels: Mapping[str, Shaped[Array | np.ndarray, "image ..."]]
     store: ImageStore
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.image_ids)
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        """{"images": content, label: value} of one of them, on the host."""
+        content = self.store.content[int(self.image_ids[number])]
+        labels = {name: np.asarray(x[number]) for name, x in self.labels.items()}
+        return {**labels, "images": np.asarray(content)}
 
     def take(self, rows: Int[Array, " row"]) -> dict[str, Any]:
         """{"images": content, label: values} of some rows."""

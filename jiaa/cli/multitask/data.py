@@ -2,26 +2,19 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jiaa import data as jiaa_data
 from jiaa import losses
-from jiaa.cli.build import plain
+from jiaa.cli.multitask.second import Second
 from jiaa.cli.options import Config, ConfigError, expected
 from jiaa.data import Dataset, synthetic
-from jiaa.data import store as data_store
-from jiaa.data.distributions import distributions, score_counts
-from jiaa.data.synthetic.second import Likes, liked_view, voted_view
-from jiaa.evaluate import generic as protocols
+from jiaa.data.distributions import distributions, score_counts, task_means
 from jiaa.models.kong import ATTRIBUTES, CONTENT
 from jiaa.models.personality import AESTHETICS
 from jiaa.train.multitask import Labelled, Source, Term
-from jiaa.types import ImageStore
 
 SECOND = "second"
-TASKS = ("traits", "votes", "column", "none")
 AESTHETIC_LOSSES = {
     "euclidean": losses.euclidean,
     "emd": losses.earth_mover_distance,
@@ -41,42 +34,50 @@ SECOND_LOSSES = {
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Second:
-    """The second task: its training examples, and what its branch looks like.
+class Crowd:
+    """What people said of each image of a dataset; 0 for images that nobody scored.
 
     Attributes:
-      name: of its branch: "traits", "votes" or the column's.
-      outputs: how many outputs it has, and their names.
-      output: the branch's function.
-      data: images and labels to learn from; label "target".
-      likes: everybody's likes, for traits; their stores show the images.
-      held_out: rows of the likes that nothing learned from.
+      scores: mean unit scores.
+      shares: of each of the stars 1, 2, ...; None where only means are known.
     """
 
-    name: str
-    outputs: tuple[str, ...]
-    output: str
-    data: Labelled
-    likes: Likes | None = None
-    held_out: np.ndarray | None = None
+    scores: Float[np.ndarray, " image"]
+    shares: Float[np.ndarray, "image bin"] | None = None
+
+    def distribution(self, name: str) -> Float[np.ndarray, "image bin"]:
+        """The shares.
+
+        Raises:
+          ConfigError: only means are known of the dataset `name`.
+        """
+        if self.shares is None:
+            raise ConfigError(
+                f"{name!r} has mean scores, or a scale that is not of whole stars from "
+                "1: no distribution to learn. Set config.model.aesthetics='sigmoid', "
+                "or config.data.scale to whole stars from 1, such as (1, 5)"
+            )
+        return self.shares
 
 
-def crowd(dataset: Dataset, split: str) -> Float[np.ndarray, "image bin"]:
-    """Shares of the crowd's stars for each image, by a split's users; 0: nobody's.
+def crowd(dataset: Dataset, split: str) -> Crowd:
+    """What a split's users said; of a database without users, what its crowd did.
 
-    Databases of votes (AVA) have them in `metadata["votes"]`, for all images.
+    AVA has votes for all images, AADB without raters' own stars has mean scores alone.
     """
-    if "votes" in dataset.metadata:
-        return distributions(np.asarray(dataset.metadata["votes"]))
-    low, high = dataset.scale
+    columns = dataset.metadata
+    if not dataset.tasks and "votes" in columns:
+        shares = distributions(np.asarray(columns["votes"]))
+        return Crowd(unit_means(shares), shares)
+    if not dataset.tasks:
+        return Crowd(np.asarray(columns["mean_score"], np.float32))
+    (low, high), images = dataset.scale, len(dataset.image_names)
+    tasks = dataset.split(split)
     if low != 1 or high != int(high):
-        raise ConfigError(
-            f"the scale of {dataset.name!r} is {dataset.scale}; a distribution needs "
-            "whole stars from 1, such as config.data.scale=(1, 5)"
-        )
-    images = len(dataset.image_names)
-    counts = score_counts(dataset.split(split), images=images, bins=int(high))
-    return distributions(counts)
+        return Crowd(task_means(tasks, images=images))
+    counts = score_counts(tasks, images=images, bins=int(high))
+    shares = distributions(counts)
+    return Crowd(unit_means(shares), shares)
 
 
 def unit_means(shares: Float[np.ndarray, "image bin"]) -> Float[np.ndarray, " image"]:
@@ -96,8 +97,10 @@ def aesthetics(dataset: Dataset, kong: tuple[str, ...] = ()) -> Labelled:
             f"the dataset {dataset.name!r} has no training users; give config.data."
             "test_users, or a split in images.csv, that leaves some"
         )
-    shares = crowd(dataset, "train")[ids]
-    labels = {"distribution": shares, "score": unit_means(shares)[:, None]}
+    found = crowd(dataset, "train")
+    labels = {"score": found.scores[ids][:, None]}
+    if found.shares is not None:
+        labels["distribution"] = found.shares[ids]
     labels |= {name: x[ids] for name, x in kong_labels(dataset, kong).items()}
     return Labelled(ids, labels, dataset.store)
 
@@ -172,103 +175,3 @@ def second_source(config: Config, second: Second) -> Source:
         )
     loss = SECOND_LOSSES[section.second_loss]
     return Source(SECOND, (Term(second.name, "target", loss, section.gamma),))
-
-
-def second_task(config: Config, dataset: Dataset) -> Second | None:
-    """The second task of `config.second`, None where there is none.
-
-    Raises:
-      ConfigError: an unknown task, or a column that the dataset lacks.
-    """
-    task = config.second.task
-    if task not in TASKS:
-        raise ConfigError(f"config.second.task is {task!r}; {expected(task, TASKS)}")
-    if task == "none":
-        return None
-    return {"traits": _traits, "votes": _votes, "column": _column}[task](
-        config, dataset
-    )
-
-
-def _traits(config: Config, dataset: Dataset) -> Second:
-    section = config.second
-    likes = _likes(config)
-    train, test = np.arange(len(likes.user)), None
-    if section.fold is not None:
-        fold = protocols.user_folds(len(likes.traits))[section.fold]
-        train, test = protocols.held_out(likes.user, likes.image, fold)
-    target = likes.traits[likes.user[train]].astype(np.float32)
-    store = ImageStore(images=likes.images)
-    data = Labelled(likes.image[train], {"target": target}, store)
-    return Second("traits", synthetic.TRAITS, "tanh", data, likes, test)
-
-
-def _likes(config: Config) -> Likes:
-    """PsychoFlickr, or the synthetic world's counterpart."""
-    section = config.second
-    if section.name == "synthetic":
-        options = ("seed", "users", "images", "shown", "likes", "image_size")
-        return liked_view(**{name: section[name] for name in options})
-    found = jiaa_data.load(section.name, root=section.root or None)
-    parts = [(x, np.asarray(x.mask)) for x in found.tasks.values()]
-    traits = np.concatenate([x.side["traits"][m] for x, m in parts])
-    user = np.concatenate(
-        [np.broadcast_to(x.user_id[:, None], m.shape)[m] for x, m in parts]
-    )
-    _, first, rows = np.unique(user, return_index=True, return_inverse=True)
-    image = np.concatenate([np.asarray(x.image_ids)[m] for x, m in parts])
-    return Likes(rows, image, traits[first], found.store.content)
-
-
-def _votes(config: Config, dataset: Dataset) -> Second:
-    del dataset
-    section = config.second
-    if section.name == "synthetic":
-        options = ("seed", "images", "voters", "image_size")
-        votes = voted_view(**{name: section[name] for name in options})
-        ids, counts = np.arange(len(votes.counts)), votes.counts
-        store = ImageStore(images=votes.images)
-    else:
-        found = jiaa_data.load(section.name, root=section.root or None)
-        ids, store = found.generic_ids(), found.store
-        counts = np.asarray(found.metadata["votes"])[ids]
-    names = tuple(f"{n} of 10" for n in range(1, 11))
-    data = Labelled(ids, {"target": distributions(counts)}, store)
-    return Second("votes", names, "softmax", data)
-
-
-def _column(config: Config, dataset: Dataset) -> Second:
-    """Classes of a column of images.csv, on the aesthetic task's own images."""
-    name = config.second.column
-    if name not in dataset.metadata:
-        raise ConfigError(
-            f"config.second.column is {name!r}; {expected(name, dataset.metadata)}"
-        )
-    column = np.asarray(dataset.metadata[name]).astype(str)
-    ids = dataset.generic_ids()
-    classes = tuple(np.unique(column[ids]).tolist())
-    target = (column[ids][:, None] == np.asarray(classes)[None]).astype(np.float32)
-    return Second(
-        name, classes, "softmax", Labelled(ids, {"target": target}, dataset.store)
-    )
-
-
-def placed(data: Labelled) -> Labelled:
-    """The same with arrays on the device."""
-    store = data_store.place(data.store)
-    labels = {name: jnp.asarray(x) for name, x in data.labels.items()}
-    return Labelled(jnp.asarray(data.image_ids), labels, store)
-
-
-__all__ = [
-    "SECOND",
-    "Second",
-    "aesthetic_source",
-    "aesthetics",
-    "crowd",
-    "placed",
-    "plain",
-    "second_source",
-    "second_task",
-    "unit_means",
-]

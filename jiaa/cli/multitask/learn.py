@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,10 +16,12 @@ from tqdm import tqdm
 from jiaa.cli import build, learners
 from jiaa.cli.learn import open_workdir
 from jiaa.cli.multitask import data as sources_of
-from jiaa.cli.multitask.data import SECOND, Second
+from jiaa.cli.multitask import feeding
+from jiaa.cli.multitask.data import SECOND
+from jiaa.cli.multitask.second import Second, second_task
 from jiaa.cli.options import Config, ConfigError, construct, expected
 from jiaa.cli.problem import PRIOR_FILE, Learned, compute_features, load, mapped, save
-from jiaa.data import Dataset, loader
+from jiaa.data import Dataset
 from jiaa.models import personality
 from jiaa.models.backbones import create_backbone
 from jiaa.models.kong import ATTRIBUTES, CONTENT, KongNet
@@ -73,7 +74,9 @@ def problem(config: Config, *, progress: bool) -> Problem:
             f"config.generic.tasks is {tasks!r}; expected some of {TASKS}"
         )
     dataset = build.dataset(config, progress=progress)
-    second = sources_of.second_task(config, dataset) if SECOND in tasks else None
+    second = None
+    if SECOND in tasks:
+        second = second_task(config, dataset, progress=progress)
     if SECOND in tasks and second is None:
         raise ConfigError(
             "config.generic.tasks names 'second', and config.second.task is 'none'; "
@@ -92,7 +95,8 @@ def _network(config: Config, dataset: Dataset, second: Second | None) -> nn.Modu
     if AESTHETICS in config.generic.tasks:
         bins = 1
         if section["aesthetics"] == "softmax":
-            bins = sources_of.crowd(dataset, "train").shape[1]
+            shares = sources_of.crowd(dataset, "train").distribution(dataset.name)
+            bins = shares.shape[1]
         options = {"outputs": bins, "output": section["aesthetics"]}
         branches[AESTHETICS] = {**shared, **options}
     if second is not None:
@@ -159,19 +163,19 @@ def train(
         found = problem(config, progress=progress)
         learned = _start(config, found, progress=progress)
         parts = _sources(config, found)
-        labelled, fed = {}, _fed(config)
-        for source, given in parts.items():
-            labelled[source.name] = _placed(
-                config, found, learned, given, progress=progress
-            )
-        step = _step(config, found, tuple(parts), fed)
+        labelled = {
+            source.name: _given(config, found, learned, given, progress=progress)
+            for source, given in parts.items()
+        }
+        fed = feeding.feed(config, labelled)
+        step = _step(config, found, tuple(parts), _fed(config))
         key = jax.random.key(config.seed)
         run = jax.jit(step, donate_argnums=0)
         opened.record()
         state = fit(
             step.init_state(_trained(config, learned), key=key),
-            lambda state, batch: run(state, batch, labelled),
-            _Together(_feeds(config, labelled)),
+            lambda state, batch: run(state, batch, fed.resident),
+            fed.batches,
             num_steps=config.generic.steps,
             workdir=opened,
             save_every=config.generic.save_every,
@@ -263,15 +267,14 @@ def features(
     return result
 
 
-def _placed(config, found: Problem, learned, given: Labelled, *, progress) -> Labelled:
-    """A source on the device: its images, or their features."""
-    if config.trunk.frozen:
-        ids = np.unique(np.asarray(given.image_ids))
-        rows = features(
-            config, found.network, given.store, learned, ids, progress=progress
-        )
-        given = dataclasses.replace(given, store=ImageStore(features=rows))
-    return sources_of.placed(given)
+def _given(config, found: Problem, learned, given: Labelled, *, progress) -> Labelled:
+    """A source's images, or behind a frozen trunk their features."""
+    if not config.trunk.frozen:
+        return given
+    ids = np.unique(np.asarray(given.image_ids))
+    options = {"progress": progress}
+    rows = features(config, found.network, given.store, learned, ids, **options)
+    return dataclasses.replace(given, store=ImageStore(features=rows))
 
 
 def _step(config: Config, found: Problem, parts: tuple[Source, ...], fed: Fed):
@@ -289,42 +292,6 @@ def _step(config: Config, found: Problem, parts: tuple[Source, ...], fed: Fed):
         source_optimizers(parts, groups, make=make, mode=section.mode),
         section.mode,
     )
-
-
-def _feeds(config: Config, labelled: dict[str, Labelled]) -> dict[str, Any]:
-    """Batches of rows of each source, shuffled apart."""
-    size = config.generic.batch_size
-    feeds = {}
-    for number, (name, given) in enumerate(labelled.items()):
-        count = len(given.image_ids)
-        if size > count:
-            raise ConfigError(
-                f"config.generic.batch_size={size} exceeds the {count} examples of "
-                f"{name!r}; set it to {count} or less"
-            )
-        seed = config.seed + 1000 * number
-        feeds[name] = loader.index_batches(count, batch_size=size, seed=seed)
-    return feeds
-
-
-class _Together(grain.DatasetIterator):
-    """One batch of each source a step, whose positions are saved together."""
-
-    def __init__(self, feeds: dict[str, grain.DatasetIterator]):
-        super().__init__()
-        self._feeds = feeds
-
-    def __next__(self) -> dict[str, Any]:
-        return {name: jnp.asarray(next(feed)) for name, feed in self._feeds.items()}
-
-    def get_state(self) -> dict[str, Any]:
-        """The positions, for a checkpoint."""
-        return {name: feed.get_state() for name, feed in self._feeds.items()}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Goes to positions."""
-        for name, feed in self._feeds.items():
-            feed.set_state(state[name])
 
 
 def predict(

@@ -91,16 +91,17 @@ def measure(
         return measured
     found_shares = outputs[AESTHETICS]
     score = np.asarray(unit_score(jnp.asarray(found_shares)))
-    truth = sources_of.crowd(found.dataset, "test")[ids]
-    train = sources_of.unit_means(sources_of.crowd(found.dataset, "train"))
+    truth = sources_of.crowd(found.dataset, "test")
     threshold = config.evaluate.threshold
     if threshold is None:
+        train = sources_of.crowd(found.dataset, "train").scores
         threshold = float(np.median(train[found.dataset.generic_ids()]))
     both = {}
     if found_shares.shape[1] > 1:
-        both = {"predicted_distribution": found_shares, "target_distribution": truth}
+        shares = truth.distribution(found.dataset.name)[ids]
+        both = {"predicted_distribution": found_shares, "target_distribution": shares}
     measured["generic"] = generic.generic_metrics(
-        score, sources_of.unit_means(truth), threshold=threshold, **both
+        score, truth.scores[ids], threshold=threshold, **both
     )
     measured["images"], measured["threshold"] = len(ids), threshold
     if found.second is not None:
@@ -123,8 +124,12 @@ def _cross(
         other = Problem(dataset, None, found.network)
         outputs, ids = _outputs(there, other, learned, progress=progress)
         outputs = {AESTHETICS: outputs[AESTHETICS]}
-        truth = sources_of.crowd(dataset, "test").shape[1]
-        if truth != outputs[AESTHETICS].shape[1]:  # other stars: the score alone
+        shares = sources_of.crowd(dataset, "test").shares
+        same = shares is not None and shares.shape == (
+            len(shares),
+            outputs[AESTHETICS].shape[1],
+        )
+        if not same:  # other stars, or none: the score alone
             score = unit_score(jnp.asarray(outputs[AESTHETICS]))
             outputs[AESTHETICS] = np.asarray(score)[:, None]
         measured[name] = measure(there, other, outputs, ids)["generic"]
@@ -145,7 +150,7 @@ def _inter_task(
     train = dataset.generic_ids()
     options = {"ids": train, "progress": progress}
     fitted = predict(config, found.network, learned, dataset.store, **options)
-    truth = sources_of.unit_means(sources_of.crowd(dataset, "train"))[train]
+    truth = sources_of.crowd(dataset, "train").scores[train]
     weights, _ = fusion_weights(
         jnp.asarray(fitted[name]),
         jnp.asarray(truth) - unit_score(jnp.asarray(fitted[AESTHETICS])),
@@ -208,9 +213,10 @@ def _traits(
     if second is None or second.likes is None or second.held_out is None:
         return {}
     likes, rows = second.likes, second.held_out
-    store = ImageStore(images=likes.images)
     ids, where = np.unique(likes.image[rows], return_inverse=True)
-    outputs = predict(config, found.network, learned, store, ids=ids, progress=progress)
+    outputs = predict(
+        config, found.network, learned, likes.store, ids=ids, progress=progress
+    )
     return {
         "traits": generic.trait_prediction(
             outputs[second.name][where],

@@ -1,39 +1,17 @@
 """The second databases of PA_IAA and MT_IAA: PsychoFlickr's likes and AVA's votes.
 
 Both in memory, from the same kinds of photographs and raters as `views`, but with
-photographs and people of their own (groups "liker" and "crowd").
+photographs and people of their own (groups "liker" and "crowd"). The same in the
+originals' files: `formats`.
 """
 
-import dataclasses
-
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int
 
+from jiaa.data.likes import Likes
 from jiaa.data.synthetic import photographs, raters, world
-
-# A crowd's liking on AVA's scale of 1 to 10: as in the real rows, a mean of 5.4.
-CENTRE_VOTES, VOTES_PER_LIKING = 5.4, 1.4
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Likes:
-    """PsychoFlickr's shape: who likes which image, and everybody's Big-Five traits.
-
-    A row of `user` and `image` is one like; traits lie in [-1, 1].
-    """
-
-    user: Int[np.ndarray, " like"]
-    image: Int[np.ndarray, " like"]
-    traits: Float[np.ndarray, "user 5"]
-    images: UInt8[np.ndarray, "image height width 3"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Votes:
-    """AVA's shape: how many people gave an image each of 1 to 10."""
-
-    counts: Int[np.ndarray, "image 10"]
-    images: UInt8[np.ndarray, "image height width 3"]
+from jiaa.data.synthetic.formats import ava
+from jiaa.types import ImageStore
 
 
 def liked_view(
@@ -67,24 +45,20 @@ def liked_view(
         pool = rng.choice(images, shown, replace=False)
         liking = taste[user, pool] + raters.NOISE_SD * rng.standard_normal(shown)
         liked[user] = pool[np.argsort(-liking, kind="stable")[:likes]]
+    pixels = photographs.photograph(facts, seed=seed, size=image_size)
     return Likes(
         user=np.repeat(np.arange(users), likes),
         image=liked.ravel(),
         traits=people.traits,
-        images=photographs.photograph(facts, seed=seed, size=image_size),
+        store=ImageStore(images=pixels),
     )
 
 
 def voted_view(
     *, seed: int, images: int = 6_000, voters: int = 200, image_size: int = 64
-) -> Votes:
-    """Every voter votes on every photograph."""
+) -> tuple[Int[np.ndarray, "image 10"], ImageStore]:
+    """(How many people gave each photograph each of 1 to 10, the photographs)."""
     facts = photographs.draw_facts(images, seed=seed, group="crowd")
-    crowd = raters.draw_raters(voters, seed=seed, group="crowd")
-    rng = world.stream(seed, "rating", "crowd")
-    liking = raters.taste(crowd, facts).T
-    liking = liking + raters.NOISE_SD * rng.standard_normal(liking.shape)
-    votes = np.rint(CENTRE_VOTES + VOTES_PER_LIKING * liking).clip(1, 10).astype(int)
-    counts = (votes[:, :, None] == np.arange(1, 11)).sum(axis=1)
+    counts = ava.draw_votes(facts, voters=voters, seed=seed)
     pixels = photographs.photograph(facts, seed=seed, size=image_size)
-    return Votes(counts, pixels)
+    return counts, ImageStore(images=pixels)
