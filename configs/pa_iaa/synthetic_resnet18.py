@@ -23,7 +23,7 @@ def get_config():
     config.data.image_size = 36
     config.data.seed = 0
     config.model.backbone = "resnet18"
-    config.model.backbone_options = {"width": 8}
+    config.model.backbone_options = {"width": 16}
     config.model.hidden = (128, 64)
     config.view.size = 32
     config.second.update({"users": 600, "images": 12_000, "shown": 600, "likes": 100})

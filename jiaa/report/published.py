@@ -5,7 +5,7 @@ column of its own.
 
 - slides2020: Li, "Personalized Image Aesthetics Assessment", slides of 2020-05-27,
   Tables I and II (BLG-PIAA: Zhu et al., IEEE TCYB 2020).
-- tip2020: Li et al., PA_IAA, IEEE TIP 2020, Tables I and V.
+- tip2020: Li et al., PA_IAA, IEEE TIP 2020, Tables I to V.
 - icme2019: Li et al., PDMTL, ICME 2019, Tables 1 and 2.
 """
 
@@ -68,25 +68,99 @@ _BACKBONES = {
     ("inception_v3", "blg_piaa"): ((0.548, 0.006), (0.651, 0.016)),
 }
 
-# method, label, dataset, backbone, source: metric -> number, of generic models.
+# method, label, dataset, backbone, source: metric -> number, of generic models. AADB's
+# RMSEs, from 0.016, cannot be roots of the squared errors of such scores: see MSE.
 _GENERIC = {
     ("pa_iaa", "PA_IAA", "AVA", "inception_v3", "tip2020 I"): {
         "acc": 83.7,
         "srocc": 0.677,
         "emd": 0.047,
     },
+    ("pa_iaa", "PA_IAA", "AVA", "densenet121", "tip2020 I"): {
+        "acc": 82.9,
+        "srocc": 0.666,
+        "emd": 0.049,
+    },
+    ("pa_iaa", "PA_IAA (aesthetics)", "AVA", "inception_v3", "tip2020 I"): {
+        "acc": 80.9,
+        "srocc": 0.638,
+        "emd": 0.050,
+    },
+    ("pa_iaa", "PA_IAA (aesthetics)", "AVA", "densenet121", "tip2020 I"): {
+        "acc": 80.5,
+        "srocc": 0.630,
+        "emd": 0.051,
+    },
     ("nima", "NIMA", "AVA", "inception_v2", "tip2020 I"): {
         "acc": 81.5,
         "srocc": 0.612,
         "emd": 0.050,
     },
+    ("nima", "NIMA", "AVA", "vgg16", "tip2020 I"): {
+        "acc": 80.6,
+        "srocc": 0.592,
+        "emd": 0.054,
+    },
+    ("kong", "Reg+Rank+Att+Cont", "AVA", "alexnet", "tip2020 I"): {
+        "acc": 77.3,
+        "srocc": 0.558,
+    },
+    ("kong", "Reg+Rank+Att", "AVA", "alexnet", "tip2020 I"): {
+        "acc": 75.5,
+        "srocc": 0.545,
+    },
+    ("kong", "Reg+Rank+Cont", "AVA", "alexnet", "tip2020 I"): {
+        "acc": 73.4,
+        "srocc": 0.541,
+    },
+    ("pa_iaa", "PA_IAA", "FLICKR-AES", "inception_v3", "tip2020 III"): {"srocc": 0.716},
     ("pdmtl", "PDMTL", "AVA", "densenet121", "icme2019 1"): {"acc": 81.5},
-    # An RMSE of 0.016 cannot be a root of the squared errors of such scores: see MSE.
+    ("pdmtl", "PDMTL (aesthetics)", "AVA", "densenet121", "icme2019 1"): {"acc": 76.1},
     ("pdmtl", "PDMTL", "AADB", "densenet121", "icme2019 2"): {
         "srocc": 0.680,
         "plcc": 0.702,
         "rmse": 0.016,
     },
+    ("pdmtl", "PDMTL (aesthetics)", "AADB", "densenet121", "icme2019 2"): {
+        "srocc": 0.637,
+        "plcc": 0.668,
+        "rmse": 0.022,
+    },
+    ("kong", "Reg", "AADB", "alexnet", "icme2019 2"): {
+        "srocc": 0.624,
+        "plcc": 0.618,
+        "rmse": 0.029,
+    },
+    ("kong", "Reg+Rank", "AADB", "alexnet", "icme2019 2"): {
+        "srocc": 0.652,
+        "plcc": 0.657,
+        "rmse": 0.024,
+    },
+    ("kong", "Reg+Rank+Att+Cont", "AADB", "alexnet", "icme2019 2"): {
+        "srocc": 0.678,
+        "plcc": 0.684,
+        "rmse": 0.019,
+    },
+}
+
+TRAITS = (
+    "openness",
+    "conscientiousness",
+    "extraversion",
+    "agreeableness",
+    "neuroticism",
+)
+# PA_IAA's Table II: SROCC of predicted traits on PsychoFlickr, ten folds of users.
+TRAIT_PREDICTION = {
+    "PA_IAA (DenseNet121, personality)": (0.548, 0.647, 0.711, 0.638, 0.698),
+    "PA_IAA (Inception-v3, personality)": (0.536, 0.654, 0.703, 0.651, 0.709),
+    "PA_IAA (DenseNet121)": (0.567, 0.659, 0.722, 0.646, 0.708),
+    "PA_IAA (Inception-v3)": (0.555, 0.668, 0.715, 0.662, 0.717),
+}
+# PA_IAA's Table IV: SROCC of the generic score and each trait, by test database.
+TRAIT_CORRELATION = {
+    "AVA": (-0.0753, 0.6752, -0.1034, 0.4633, -0.3864),
+    "FLICKR-AES": (-0.1463, 0.8421, -0.2347, 0.6457, -0.6355),
 }
 
 LABELS = {
@@ -101,6 +175,7 @@ LABELS = {
     "fpmf": "FPMF",
     "svm": "SVM",
     "nima": "NIMA",
+    "kong": "Kong",
 }
 BACKBONE_LABELS = {
     "alexnet": "AlexNet",

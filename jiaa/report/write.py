@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jiaa.report import published, tables
 from jiaa.report.generic import generic_section, read_generic
@@ -34,8 +35,9 @@ def write_report(
 ) -> Path:
     """Writes `out`/report.md with its PNGs, and returns its path.
 
-    Runs are grouped by dataset. Writing again replaces the files. Pictures in `out`
-    named `visual_*.png` (the slides' "Visual results") are shown at the end.
+    Runs are grouped by dataset. Multi-task runs without test users have tables and
+    figures of their generic scores alone. Writing again replaces the files. Pictures in
+    `out` named `visual_*.png` (the slides' "Visual results") are shown at the end.
 
     Raises:
       FileNotFoundError: a workdir was not evaluated.
@@ -45,7 +47,9 @@ def write_report(
     if not workdirs:
         raise ValueError("no workdirs to report on; name at least one evaluated run.")
     out = Path(out)
-    runs = [read_run(workdir) for workdir in workdirs]
+    measured = [found for x in workdirs if (found := read_generic(x))]
+    alone = [Path(found["workdir"]) for found in measured if not found["users"]]
+    runs = [read_run(x) for x in workdirs if Path(x) not in alone]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -54,8 +58,14 @@ def write_report(
             "figures, which is made if it is not there."
         ) from error
     parts = ["# Personalized image aesthetics: results", METHOD_NOTE]
-    for dataset in dict.fromkeys(run.dataset for run in runs):
-        parts += _section([run for run in runs if run.dataset == dataset], out)
+    names = [run.dataset for run in runs] + [found["dataset"] for found in measured]
+    for dataset in dict.fromkeys(names):
+        parts += _section(
+            [run for run in runs if run.dataset == dataset],
+            [found for found in measured if found["dataset"] == dataset],
+            dataset=dataset,
+            out=out,
+        )
     parts += _visual(out)
     parts += [f"## Generic models in the papers\n\n{tables.generic_table()}"]
     path = out / "report.md"
@@ -66,9 +76,10 @@ def write_report(
     return path
 
 
-def _section(runs: Sequence[Run], out: Path) -> list[str]:
+def _section(
+    runs: Sequence[Run], measured: Sequence[dict[str, Any]], *, dataset: str, out: Path
+) -> list[str]:
     """Paragraphs on the runs of one dataset; draws their figures into `out`."""
-    dataset = runs[0].dataset
     parts = [f"## {dataset_label(dataset)}"]
     if is_synthetic(dataset):
         parts.append(SYNTHETIC_NOTE)
@@ -80,11 +91,13 @@ def _section(runs: Sequence[Run], out: Path) -> list[str]:
         note = PUBLISHED_NOTE if same else f"{PUBLISHED_NOTE}\n{OTHER_DATASET_NOTE}"
         parts += ["### Beside the published numbers", note]
         parts.append(tables.beside_published(runs))
-    measured = [read_generic(run.workdir) for run in runs]
-    parts += generic_section([found for found in measured if found])
-    parts += ["### Figures", *_figures(runs, out)]
-    seconds = [f"{label} {run.seconds:.1f} s" for label, run in _labelled(runs)]
-    parts.append(f"Wall time of the evaluations: {', '.join(seconds)}.")
+    parts += generic_section(measured)
+    shown = _figures(runs, out) + _generic_figures(measured, out)
+    if shown:
+        parts += ["### Figures", *shown]
+    if runs:
+        seconds = [f"{label} {run.seconds:.1f} s" for label, run in _labelled(runs)]
+        parts.append(f"Wall time of the evaluations: {', '.join(seconds)}.")
     return parts
 
 
@@ -97,8 +110,10 @@ def _figures(runs: Sequence[Run], out: Path) -> list[str]:
     # Imported where something is drawn: Matplotlib is a quarter of a command's start.
     from jiaa.report import figures
 
-    dataset = runs[0].dataset
     shown = []
+    if not runs:
+        return shown
+    dataset = runs[0].dataset
     for metric in dict.fromkeys(metric for run in runs for metric in run.metrics):
         name = _file_name("shots", dataset, metric)
         figures.save(figures.score_against_shots(runs, metric=metric), out / name)
@@ -114,6 +129,21 @@ def _figures(runs: Sequence[Run], out: Path) -> list[str]:
             title = f"{label}, {shots} ratings: each user before and after"
             shown.append(f"![{title}]({name})")
     return shown
+
+
+def _generic_figures(measured: Sequence[dict[str, Any]], out: Path) -> list[str]:
+    """Draws what multi-task runs kept to be seen; markdown that shows it."""
+    if not measured:
+        return []
+    from jiaa.report import figures, shown
+
+    parts = []
+    for found in measured:
+        for word, (figure, title) in shown.run_figures(found).items():
+            name = _file_name(word, found["dataset"], found["label"])
+            figures.save(figure, out / name)
+            parts.append(f"![{title}]({name})")
+    return parts
 
 
 def _file_name(*words: object) -> str:

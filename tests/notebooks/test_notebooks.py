@@ -25,7 +25,19 @@ SHORTER = {
         "ITERATIONS = 600": "ITERATIONS = 4",
         "per_dispatch=50": "per_dispatch=2",
         "repeats=10": "repeats=2",
-    }
+    },
+    "personality": {
+        "STEPS = 0, 300": "STEPS = 0, 50",
+        "batch_size=64": "batch_size=4",
+        '"train_users": 60': '"train_users": 8',
+        '"test_users": 8': '"test_users": 3',
+        "2500": "150",
+        "users=300, images=4000, shown=400, likes=80": (
+            "users=20, images=100, shown=30, likes=5"
+        ),
+        '"width": 8': '"width": 4',
+        "repeats=20": "repeats=2",
+    },
 }
 
 every_notebook = pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_steps_are_torchs_sgd(user):
     episode, store = user
     method = stepped_fusion(shots=8, epochs=30, rate=0.05)
     adapted = method.adapt(fusion_prior(), episode, store, key=jax.random.key(0))
-    second, residual = map(np.asarray, residual_of(user))
+    second, residual = map(np.array, residual_of(user))  # torch wants to write
     weights = torch.zeros(5, requires_grad=True)
     sgd = torch.optim.SGD([weights], lr=0.05, momentum=0.9, weight_decay=1e-5)
     decay = torch.optim.lr_scheduler.ExponentialLR(sgd, 0.9)

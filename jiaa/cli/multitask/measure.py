@@ -14,6 +14,7 @@ from jaxtyping import Float, PyTree
 from jiaa import evaluate as protocols
 from jiaa.cli import build
 from jiaa.cli.multitask import data as sources_of
+from jiaa.cli.multitask import examples
 from jiaa.cli.multitask.learn import Problem, learned_in, predict, problem
 from jiaa.cli.options import Config, ConfigError, construct, expected
 from jiaa.cli.problem import Learned
@@ -25,6 +26,7 @@ from jiaa.models.personality import AESTHETICS, Branch, WeightedFusion, unit_sco
 from jiaa.personalize import Finetune, RidgeFusion
 from jiaa.personalize.fusion import fusion_prior, fusion_weights, stepped_fusion
 from jiaa.report import write_report
+from jiaa.report.shown import SHOWN_FILE, write_shown
 from jiaa.train.workdir import locked
 from jiaa.types import ImageStore, Personalizer
 
@@ -39,8 +41,9 @@ def evaluate(
     """Measures a finished run on the test images, and the fusion on the test users.
 
     Writes generic.json (Tables I, II and IV), outputs.npz (what was predicted of the
-    test images), and, where there are test users and two tasks, results.csv,
-    summary.json and report.md. Returns the path of the last of the JSON files.
+    test images), shown.npz (what figures show), report.md, and, where there are test
+    users and two tasks, results.csv and summary.json. Returns the path of the last of
+    the JSON files.
     """
     with locked(workdir):
         found = problem(config, progress=progress)
@@ -56,10 +59,27 @@ def evaluate(
             path.write_text(json.dumps(measured, indent=2) + "\n")
         with replacing(Path(workdir) / OUTPUTS_FILE) as path, path.open("wb") as file:
             np.savez(file, ids=ids, **outputs)  # pyright: ignore[reportArgumentType]
-        if AESTHETICS in outputs and found.second and "test" in found.dataset.tasks:
-            _personalise(config, found, learned, outputs, ids, workdir, progress)
+        columns = _columns(found, outputs, ids)
+        if AESTHETICS in outputs:
+            shown = examples.chosen(config, found, outputs, ids, columns=columns)
+            with replacing(Path(workdir) / SHOWN_FILE) as path:
+                write_shown(shown, path)
+        if columns is not None:
+            _personalise(config, found, learned, columns, workdir, progress)
             target = Path(workdir) / "summary.json"
+        with contextlib.suppress(ImportError):
+            write_report([workdir], workdir)
     return target
+
+
+def _columns(found: Problem, outputs, ids) -> ImageStore | None:
+    """`output_store` where there are users to fit a second task's weights to."""
+    if found.second is None or not {AESTHETICS, found.second.name} <= set(outputs):
+        return None
+    if "test" not in found.dataset.tasks:
+        return None
+    images = len(found.dataset.image_names)
+    return output_store(images, outputs, ids, second=found.second.name)
 
 
 def test_ids(found: Problem) -> np.ndarray:
@@ -314,7 +334,7 @@ def output_store(
     return ImageStore(features=jnp.asarray(columns))
 
 
-def _personalise(config, found: Problem, learned, outputs, ids, workdir, progress):
+def _personalise(config, found: Problem, learned, columns, workdir, progress):
     """Table V and Fig. 6: every test user, every number of ratings."""
     assert found.second is not None
     dataset = found.dataset
@@ -323,9 +343,6 @@ def _personalise(config, found: Problem, learned, outputs, ids, workdir, progres
     del section["threshold"], section["databases"]
     shots = section.pop("shots")
     key = jax.random.key(section.pop("seed"))
-    columns = output_store(
-        len(dataset.image_names), outputs, ids, second=found.second.name
-    )
     parts = []
     for count in shots:
         method, prior, content = fusion(config, found, learned, shots=count)
@@ -350,5 +367,3 @@ def _personalise(config, found: Problem, learned, outputs, ids, workdir, progres
         dataset=config.dataset,
         names=dataset.workers,
     )
-    with contextlib.suppress(ImportError):
-        write_report([workdir], workdir)

@@ -9,8 +9,7 @@ from experiments_multitask import shrink, tiny_backbone  # noqa: F401
 from safetensors.numpy import load_file
 
 from jiaa.cli import run
-from jiaa.cli.multitask import data, feeding, second
-from jiaa.cli.multitask.measure import GENERIC_FILE
+from jiaa.cli.multitask import data, feeding, measure, second
 from jiaa.data.embedded import load_synthetic
 from jiaa.data.synthetic.formats import FORMATS
 
@@ -20,6 +19,12 @@ SIZES = {
     "psycho_flickr": {"users": 20, "images": 60},
 }
 SIDE = 20
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """Drawing is tested elsewhere, and takes longer than the rest."""
+    monkeypatch.setattr(measure, "write_report", lambda *paths: None)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ def test_ava_and_psycho_flickr_are_learned_from_together(raw, tmp_path):
     config = of_raw("pa_iaa/ava_inception_v3", raw)
     resident = trained(config, tmp_path / "resident")
     run.evaluate(config, tmp_path / "resident", progress=False)
-    measured = json.loads((tmp_path / "resident" / GENERIC_FILE).read_text())
+    measured = json.loads((tmp_path / "resident" / measure.GENERIC_FILE).read_text())
     assert measured["images"] == 5  # 8 % of 60
     assert measured["trait_users"] == 2  # a tenth of 20
     assert len(measured["correlations"]) == 5
@@ -84,7 +89,7 @@ def test_aadb_without_raters_is_learned_from_by_its_mean_scores(raw, tmp_path):
     config = of_raw("pdmtl/aadb_densenet121", raw)
     trained(config, tmp_path)
     run.evaluate(config, tmp_path, progress=False)
-    measured = json.loads((tmp_path / GENERIC_FILE).read_text())
+    measured = json.loads((tmp_path / measure.GENERIC_FILE).read_text())
     assert measured["images"] == 6
     assert np.isfinite(measured["inter_task"]["generic"]["rmse"])
     config.model.aesthetics = "softmax"
