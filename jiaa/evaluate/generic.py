@@ -5,9 +5,11 @@ error, earth mover's distance), Table II (traits of users), Table III (another
 database's images) and Table IV (generic score against each trait).
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -35,32 +37,50 @@ def generic_metrics(
         and "emd1" (r = 1).
       target_distribution: shares of the crowd's stars.
     """
-    mask = jnp.ones(len(target), bool)
-    pair = jnp.asarray(predicted), jnp.asarray(target), mask
-    measured = {
-        "acc": metrics.accuracy(*pair, threshold=threshold),
-        "srocc": metrics.spearman(*pair),
-        "plcc": metrics.pearson(*pair),
-        "rmse": metrics.rmse(*pair),
-    }
-    values = {name: _number(x) for name, x in measured.items()}
+    pair = jnp.asarray(predicted), jnp.asarray(target)
+    values = {name: _number(x) for name, x in _of_scores(*pair, threshold).items()}
     # PDMTL's column of that name is too small to be a root: it is this, perhaps.
     values["mse"] = values["rmse"] ** 2
     if predicted_distribution is not None and target_distribution is not None:
         both = jnp.asarray(predicted_distribution), jnp.asarray(target_distribution)
-        values["emd"] = _number(metrics.emd(*both, mask))
-        values["emd1"] = _number(metrics.emd(*both, mask, order=1.0))
+        values |= {name: _number(x) for name, x in _of_shares(*both).items()}
     return values
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _of_scores(predicted, target, threshold) -> dict[str, Measured]:
+    mask = jnp.ones(len(target), bool)
+    return {
+        "acc": metrics.accuracy(predicted, target, mask, threshold=threshold),
+        "srocc": metrics.spearman(predicted, target, mask),
+        "plcc": metrics.pearson(predicted, target, mask),
+        "rmse": metrics.rmse(predicted, target, mask),
+    }
+
+
+@jax.jit
+def _of_shares(predicted, target) -> dict[str, Measured]:
+    mask = jnp.ones(len(target), bool)
+    return {
+        "emd": metrics.emd(predicted, target, mask),
+        "emd1": metrics.emd(predicted, target, mask, order=1.0),
+    }
 
 
 def _number(measured: Measured) -> float:
     return float(measured.value) if bool(measured.defined) else float("nan")
 
 
-def _spearman(one: np.ndarray, other: np.ndarray) -> float:
+@jax.jit
+def _by_column(one, other) -> Measured:
     mask = jnp.ones(len(one), bool)
-    one, other = (np.asarray(x, np.float32) for x in (one, other))
-    return _number(metrics.spearman(jnp.asarray(one), jnp.asarray(other), mask))
+    return jax.vmap(metrics.spearman, in_axes=(1, 1, None))(one, other, mask)
+
+
+def _spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """SROCC of each column; NaN where there is none."""
+    found = _by_column(*(jnp.asarray(x, jnp.float32) for x in (one, other)))
+    return np.where(np.asarray(found.defined), np.asarray(found.value), np.nan)
 
 
 def trait_correlations(
@@ -70,7 +90,8 @@ def trait_correlations(
     names: Sequence[str],
 ) -> dict[str, float]:
     """Trait -> SROCC of the generic score and the predicted trait (Table IV)."""
-    return {name: _spearman(generic, traits[:, i]) for i, name in enumerate(names)}
+    found = _spearman(np.broadcast_to(generic[:, None], traits.shape), traits)
+    return dict(zip(names, found.tolist(), strict=True))
 
 
 def trait_prediction(
@@ -94,11 +115,10 @@ def trait_prediction(
     """
     people = np.unique(user)
     mean = np.stack([predicted[user == person].mean(axis=0) for person in people])
+    by_user = _spearman(mean, traits[people])
+    by_image = _spearman(predicted, traits[user])
     return {
-        name: {
-            "user": _spearman(mean[:, i], traits[people, i]),
-            "image": _spearman(predicted[:, i], traits[user, i]),
-        }
+        name: {"user": float(by_user[i]), "image": float(by_image[i])}
         for i, name in enumerate(names)
     }
 

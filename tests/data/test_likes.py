@@ -20,7 +20,7 @@ def test_the_target_of_a_photograph_is_its_likers_mean():
 
 
 def test_a_fold_divides_people_and_photographs(tmp_path):
-    root = FORMATS["psycho_flickr"](tmp_path, users=20, images=60, image_size=8)
+    root = FORMATS["psycho_flickr"](tmp_path, users=20, images=60, image_size=16)
     options = {"root": root, "image_size": 8, "progress": False}
     tested = set()
     for fold in range(10):
@@ -36,7 +36,7 @@ def test_a_fold_divides_people_and_photographs(tmp_path):
     asked = rows[:, 1:].astype(float) / 4
     # Stored as float32; quarters are exact.
     assert tested == {tuple(row) for row in asked.astype(np.float32)}
-    aadb = FORMATS["aadb"](tmp_path / "aadb", images=30, workers=4, image_size=8)
-    rated = load("aadb", root=aadb, image_size=8, progress=False)
+    aadb = FORMATS["aadb"](tmp_path / "aadb", images=30, workers=4, image_size=16)
+    rated = load("aadb", root=aadb, image_size=16, progress=False)
     with pytest.raises(ValueError, match="have no traits"):
         dataset_likes(rated)

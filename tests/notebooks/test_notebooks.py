@@ -27,7 +27,7 @@ SHORTER = {
         "repeats=10": "repeats=2",
     },
     "personality": {
-        "STEPS = 0, 300": "STEPS = 0, 50",
+        "STEPS = 0, 300": "STEPS = 0, 4",
         "batch_size=64": "batch_size=4",
         '"train_users": 60': '"train_users": 8',
         '"test_users": 8': '"test_users": 3',

@@ -1,9 +1,9 @@
 """Which of a run's test photographs and users its report shows (`report.shown`)."""
 
+import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jiaa.cli.multitask import data as sources_of
@@ -62,42 +62,47 @@ def _users(config: Config, found: Problem, columns: ImageStore) -> dict[str, Any
     """The fields of `Shown` that are about users."""
     assert found.second is not None
     tasks, width = found.dataset.split("test"), len(found.second.outputs)
-    fusion = config.fusion
-    method = RidgeFusion(width, fusion.strength, fusion.offset)
-    prior = fusion_prior(width)
+    method = RidgeFusion(width, config.fusion.strength, config.fusion.offset)
     parts: dict[str, list[Any]] = {name: [] for name in (*SAID, "weights", "images")}
     names = []
     rated = np.flatnonzero(np.asarray(tasks.mask).sum(axis=1) > PICTURES)
     if not len(rated):
         return _nobody(width)
     for task in (tasks[int(row)] for row in rated[:USERS]):
-        real = np.flatnonzero(task.mask)
-        order = real[np.argsort(-np.asarray(task.scores)[real], kind="stable")]
+        scores, real = np.asarray(task.scores), np.flatnonzero(task.mask)
+        order = real[np.argsort(-scores[real], kind="stable")]
         kept = order[_spread(len(order))]
-        query, support = (
-            Examples(
-                jnp.asarray(task.image_ids[rows]),
-                jnp.asarray(task.scores[rows]),
-                jnp.ones(len(rows), bool),
-            )
-            for rows in (kept, np.setdiff1d(real, kept))
-        )
-        episode = Episode(jnp.asarray(task.user_id), support, query)
-        adapted = method.adapt(prior, episode, columns, key=jax.random.key(0))
-        parts["user"].append(query.scores)
-        parts["fused"].append(method.predict(prior, adapted, query, columns))
-        start = method.init(prior)
-        parts["generic"].append(method.predict(prior, start, query, columns))
-        parts["weights"].append(adapted["weights"])
-        parts["images"].append(_pictures(found, np.asarray(query.image_ids)))
+        others = np.asarray(task.mask).copy()
+        others[kept] = False
+        ids = np.asarray(task.image_ids)
+        support = Examples(ids, scores, others)
+        query = Examples(ids[kept], scores[kept], np.ones(len(kept), bool))
+        said = _said(method, Episode(task.user_id, support, query), columns)
+        for name, values in said.items():
+            parts[name].append(np.asarray(values))
+        parts["user"].append(scores[kept])
+        parts["images"].append(_pictures(found, ids[kept]))
         names.append(found.dataset.workers[int(task.user_id)])
-    stacked = {name: np.stack([np.asarray(x) for x in y]) for name, y in parts.items()}
+    stacked = {name: np.stack(values) for name, values in parts.items()}
     return {
         "users": tuple(names),
         "user_images": stacked["images"],
         "weights": stacked["weights"],
         "scores": {name: stacked[name] for name in SAID},
     }
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _said(method: RidgeFusion, episode: Episode, columns: ImageStore) -> dict[str, Any]:
+    """{"fused", "generic": unit scores of the query, "weights"} of one user."""
+    prior, key = fusion_prior(method.width), jax.random.key(0)
+    adapted = method.adapt(prior, episode, columns, key=key)
+    ways = {"fused": adapted, "generic": method.init(prior)}
+    scores = {
+        name: method.predict(prior, way, episode.query, columns)
+        for name, way in ways.items()
+    }
+    return {**scores, "weights": adapted["weights"]}
 
 
 def _nobody(width: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Evaluation of a multi-task run: generic protocol, traits, and the users' fusion."""
 
 import contextlib
+import functools
 import json
 import os
 from pathlib import Path
@@ -171,11 +172,11 @@ def _inter_task(
     options = {"ids": train, "progress": progress}
     fitted = predict(config, found.network, learned, dataset.store, **options)
     truth = sources_of.crowd(dataset, "train").scores[train]
-    weights, _ = fusion_weights(
+    fit = jax.jit(functools.partial(fusion_weights, strength=config.fusion.strength))
+    weights, _ = fit(
         jnp.asarray(fitted[name]),
         jnp.asarray(truth) - unit_score(jnp.asarray(fitted[AESTHETICS])),
         jnp.ones(len(train), bool),
-        strength=config.fusion.strength,
     )
     score = unit_score(jnp.asarray(outputs[AESTHETICS]))
     score = score + jnp.asarray(outputs[name]) @ weights

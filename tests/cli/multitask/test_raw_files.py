@@ -60,7 +60,7 @@ def of_raw(name, raw, *, stream=False, **second_fields):
 
 def build_second(config):
     """The second task, which has a database of its own."""
-    synthetic = load_synthetic(seed=0, image_size=8, render=False, **experiments.SIZES)
+    synthetic = load_synthetic(seed=0, render=False, **experiments.SIZES)
     return second.second_task(config, synthetic, progress=False)
 
 
