@@ -32,7 +32,7 @@ def optimizer(config: Config, level: str) -> optax.GradientTransformation:
 
 def optimizer_groups(
     config: Config, level: str
-) -> tuple[dict[str, optimizers.Group], Callable[..., optax.GradientTransformation]]:
+) -> tuple[Mapping[str, optimizers.Group], Callable[..., optax.GradientTransformation]]:
     """(pattern -> rate or schedule, None if frozen; an optimizer from one of them)."""
     section = config[level]
     name, schedule = (word(config, f"{level}.{x}") for x in ("optimizer", "schedule"))

@@ -73,7 +73,8 @@ def read_shown(workdir: str | os.PathLike[str]) -> Shown | None:
         values["scores"] = {name: values.pop(f"score_{name}") for name in SAID}
         for name in ("outputs", "users"):
             values[name] = tuple(values[name].tolist())
-        return Shown(**values | {"high": float(values["high"])})
+        values["high"] = float(values["high"])
+        return Shown(**values)
     except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
         raise ValueError(
             f"{path}: no record of what is shown ({error}). Run scripts/evaluate.py on "
