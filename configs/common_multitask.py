@@ -53,13 +53,15 @@ def base():
     config.view.size = 299
     config.trunk = old.trunk
     config.generic = old.generic
+    for name in ("refit", "strength", "weight_by_raters"):
+        del config.generic[name]
     config.generic.update(
         {
             "trains": "all",  # all | branches (on a frozen trunk's features)
             "tasks": ("aesthetics", "second"),  # one of them: the single-task row
             "mode": "joint",  # joint | alternating
             "gamma": 1.0,  # weight of the second task's loss
-            "loss": "euclidean",  # of aesthetics: euclidean | emd | mse
+            "loss": "euclidean",  # of a distribution: euclidean | emd
             "second_loss": "euclidean",  # euclidean | euclidean_sum | cross_entropy
             "steps": 50 * 705,  # 50 epochs of FLICKR-AES' 35,263 images
             "batch_size": 50,

@@ -6,7 +6,7 @@ PA_IAA's Table II; resumes after a kill.
 """
 
 from jiaa.cli.launch import launch
-from jiaa.cli.multitask.measure import ten_folds
+from jiaa.cli.multitask.folds import ten_folds
 
 if __name__ == "__main__":
     launch(ten_folds)

@@ -42,19 +42,25 @@ def of_images(
     options = {"batch_size": config.generic.batch_size, "seed": config.seed}
     if is_resident(store):
         return loader.index_batches(len(image_ids), **options)
-    _tell(store)
-    sharding = None  # of several processes: processes.whole_batch
-    if jax.process_count() == 1:
-        whole = jax.local_devices()[0]
-        sharding = whole if mesh is None else train_mesh.image_sharding(mesh)
+    tell(store)
     return stream.image_batches(
         store.content,
         image_ids=image_ids,
         threads=usable_cores(),
-        workers=_workers(config, store),
-        sharding=sharding,
+        workers=decoders(config, store),
+        sharding=placement(mesh),
         **options,
     )
+
+
+def placement(mesh: Mesh | None) -> Any:
+    """Where batches of images are put that are read ahead.
+
+    None, the host, for several processes: `processes.whole_batch` puts them together.
+    """
+    if jax.process_count() > 1:
+        return None
+    return jax.local_devices()[0] if mesh is None else train_mesh.image_sharding(mesh)
 
 
 def of_users(
@@ -77,7 +83,7 @@ def of_users(
         size = users * dispatch
         return loader.index_batches(len(tasks), batch_size=size, seed=config.seed)
     check_gathering(store)
-    _tell(store)
+    tell(store)
     everywhere = jax.local_devices()[0]
     if mesh is not None:
         everywhere = NamedSharding(train_mesh.automatic(mesh), P())
@@ -109,7 +115,8 @@ def check_gathering(store: ImageStore) -> None:
         )
 
 
-def _tell(store: ImageStore) -> None:
+def tell(store: ImageStore) -> None:
+    """Logs that a store is not on the device, and what that means."""
     logger.info("%s are read ahead of the steps", _found(store))
 
 
@@ -119,7 +126,7 @@ def _found(store: ImageStore) -> str:
     return f"{len(store)} images ({store.content.nbytes / 2**30:.1f} GiB)"
 
 
-def _workers(config: Config, store: ImageStore) -> int:
+def decoders(config: Config, store: ImageStore) -> int:
     """Processes that decode; arrays need no decoding."""
     files = isinstance(store.content, Photographs)
     return (config.data.get("decode_workers") or 0) if files else 0

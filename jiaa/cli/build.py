@@ -98,7 +98,7 @@ def check_weights(config: Config) -> None:
       ConfigError: names the file and the remedy.
     """
     path = Path(config.model.weights)
-    if config.prior or not config.model.weights:
+    if config.get("prior") or not config.model.weights:
         return
     if path.suffix not in pretrained.READERS or not path.is_file():
         raise ConfigError(

@@ -1,6 +1,6 @@
 """What can be known to be wrong with a config before anything is read or trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, get_args
 
 import jax
@@ -16,7 +16,7 @@ from jiaa.cli.options import (
     unknown,
     word,
 )
-from jiaa.cli.unused import check_unused, field_of
+from jiaa.cli.unused import check_unused, field_of, unused
 from jiaa.data.photographs import Images
 from jiaa.models import feature_map
 from jiaa.models.generic import Aesthetic
@@ -70,57 +70,70 @@ def check(config: Config) -> None:
     """
     for path in WORDS:
         word(config, path)
-    _check_numbers(config)
-    _check_images(config)
-    _check_sizes(config)
+    check_whole({path: (field_of(config, path), x) for path, x in LEAST.items()})
+    check_data(config)
+    check_evaluate(config)
+    check_sizes(config)
     _check_together(config)
-    check_unused(config)
-    build.dataset_options(config)
+    check_unused(config, unused(config))
     _check_parameters(config)
 
 
-def _check_numbers(config: Config) -> None:
-    numbers = {path: (field_of(config, path), least) for path, least in LEAST.items()}
-    for name, least in DATA.items():
-        if config.data.get(name) is not None:
-            numbers[f"data.{name}"] = config.data[name], least
+def check_whole(numbers: Mapping[str, tuple[Any, int]]) -> None:
+    """Refuses fields, by path, that are no whole numbers from their least.
+
+    Raises:
+      ConfigError: naming the first of them.
+    """
     for path, (value, least) in numbers.items():
         if type(value) is not int or value < least:
             raise ConfigError(
                 f"config.{path} is {value!r}; expected a whole number from {least}"
             )
+
+
+def check_data(config: Config) -> None:
+    """Refuses values in `config.data` that no loader takes."""
+    section = config.data
+    given = {
+        name: least for name, least in DATA.items() if section.get(name) is not None
+    }
+    check_whole({f"data.{name}": (section[name], x) for name, x in given.items()})
     for name in ("scale", "test_ratings", "rater_counts"):
-        pair = config.data.get(name, None)
+        pair = section.get(name, None)
         if pair is not None and not _is_pair(pair):
             raise ConfigError(
                 f"config.data.{name} is {pair!r}; expected the lowest and the highest, "
                 "such as (1, 5)"
             )
     for name in ("share_images", "progress"):
-        if not isinstance(config.data.get(name), bool | None):
+        if not isinstance(section.get(name), bool | None):
             raise ConfigError(
-                f"config.data.{name} is {config.data[name]!r}; expected True or False"
+                f"config.data.{name} is {section[name]!r}; expected True or False"
             )
+    if section.get("images") not in IMAGES:
+        raise ConfigError(
+            f"config.data.images is {section.images!r}; "
+            f"{expected(section.images, IMAGES[1:])}, or None"
+        )
+    build.dataset_options(config)
+
+
+def check_evaluate(config: Config) -> None:
+    """Refuses numbers of ratings and repeats that cannot be evaluated."""
     section = config.evaluate
     shots, repeats = section.shots, section.repeats
     repeats = (repeats,) if type(repeats) is int and repeats > 0 else repeats
     for name, numbers, least in (("shots", shots, 1), ("repeats", repeats, 0)):
-        if not _are_numbers(numbers, least):
+        if not are_whole(numbers, least):
             raise ConfigError(
                 f"config.evaluate.{name} is {section[name]!r}; expected whole numbers "
                 f"from {least}, such as (10, 100)"
             )
 
 
-def _check_images(config: Config) -> None:
-    if config.data.get("images") not in IMAGES:
-        raise ConfigError(
-            f"config.data.images is {config.data.images!r}; "
-            f"{expected(config.data.images, IMAGES[1:])}, or None"
-        )
-
-
-def _check_sizes(config: Config) -> None:
+def check_sizes(config: Config) -> None:
+    """Refuses sizes of images and views that are neither sides nor pairs."""
     for path in ("data.image_size", "view.size"):
         value = field_of(config, path)
         unset = path == "view.size" and value in (0, None)
@@ -136,7 +149,7 @@ def _check_sizes(config: Config) -> None:
 
 
 def _is_size(value: Any) -> bool:
-    pair = _are_numbers(value, 1) and len(value) == 2
+    pair = are_whole(value, 1) and len(value) == 2
     return pair or (type(value) is int and value > 0)
 
 
@@ -148,7 +161,8 @@ def _is_pair(value: Any) -> bool:
     )
 
 
-def _are_numbers(values: Any, least: int) -> bool:
+def are_whole(values: Any, least: int) -> bool:
+    """Whether these are whole numbers from `least`, at least one."""
     return (
         isinstance(values, list | tuple)
         and len(values) > 0
@@ -214,33 +228,38 @@ def _check_learned(config: Config) -> None:
 def _check_parameters(config: Config) -> None:
     """Every option has a taker, every pattern names a parameter; no array is made."""
     network = build.model(config)
-    whole = _try("model", lambda: build.variable_shapes(network))
+    whole = refused_as("model", lambda: build.variable_shapes(network))
     head = {
         name: {part: tree for part, tree in x.items() if part != "backbone"}
         for name, x in whole.items()
     }
-    for path, known in (
-        ("trunk.map_options", names_of(feature_map.fit_feature_map)[3:]),
-        ("evaluate", EVALUATE),
-    ):
-        for name in field_of(config, path):
-            if name not in known:
-                raise unknown(f"config.{path}", name, known)
+    check_options(config)
     section = config.generic
     if section.steps and not config.prior and section.trains != "ridge":
         trained = head if section.trains == "head" else whole
         init = learners.optimizer(config, "generic").init
-        _try("generic.rates", lambda: jax.eval_shape(init, trained["params"]))
+        refused_as("generic.rates", lambda: jax.eval_shape(init, trained["params"]))
     _check_learners(config, network, head if config.trunk.frozen else whole)
+
+
+def check_options(config: Config, evaluate: Collection[str] = EVALUATE) -> None:
+    """Refuses options of the feature map and of the evaluation that there are not."""
+    for path, known in (
+        ("trunk.map_options", names_of(feature_map.fit_feature_map)[3:]),
+        ("evaluate", evaluate),
+    ):
+        for name in field_of(config, path):
+            if name not in known:
+                raise unknown(f"config.{path}", name, known)
 
 
 def _check_learners(config: Config, network: Aesthetic, prior: PyTree) -> None:
     view = FeatureView() if config.trunk.frozen else build.image_view(config)
     loop = learners.inner_loop(config, network, method="score", view=view)
     rates = loop.optimizer.initial_rates
-    _try("inner", lambda: rates(jax.eval_shape(loop.start, prior)["params"]))
+    refused_as("inner", lambda: rates(jax.eval_shape(loop.start, prior)["params"]))
     personalizer = learners.personalizer(config, loop, width=1)
-    _try("adapt", lambda: jax.eval_shape(personalizer.init, prior))
+    refused_as("adapt", lambda: jax.eval_shape(personalizer.init, prior))
     if not config.meta.steps:
         return
     step = learners.meta_step(config, loop, users=1, width=1)
@@ -249,10 +268,11 @@ def _check_learners(config: Config, network: Aesthetic, prior: PyTree) -> None:
         prior = learners.learnable(config, loop, prior, width=1)
         return step.init_state(prior, key=key)
 
-    _try("meta", lambda: jax.eval_shape(start, prior, jax.random.key(0)))
+    refused_as("meta", lambda: jax.eval_shape(start, prior, jax.random.key(0)))
 
 
-def _try(where: str, call: Callable[[], Any]) -> Any:
+def refused_as(where: str, call: Callable[[], Any]) -> Any:
+    """`call()`, whose errors are those of the field `config.<where>`."""
     try:
         return call()
     except ConfigError:

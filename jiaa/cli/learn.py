@@ -157,7 +157,7 @@ def _regress(
     )
     key = jax.random.key(config.seed)
     state = create_train_state(problem.prior, optimizer=optimizer, key=key)
-    state = _fit(
+    state = train_stage(
         config,
         "generic",
         replicate(state, mesh),
@@ -167,7 +167,7 @@ def _regress(
         name="generic prior",
         progress=progress,
     )
-    return _with(learned, state)
+    return merged(learned, state)
 
 
 def _check_batch(size: int, images: int) -> None:
@@ -178,7 +178,7 @@ def _check_batch(size: int, images: int) -> None:
         )
 
 
-def _fit(
+def train_stage(
     config: Config,
     level: str,
     state: TrainState,
@@ -190,7 +190,10 @@ def _fit(
     progress: bool,
     steps_per_call: int = 1,
 ) -> TrainState:
-    """`fit` as `config.<level>` says, on the batches `feed`, which are closed then."""
+    """`fit` as `config.<level>` says, on the batches `feed`, which are closed then.
+
+    The workdir's config is recorded first.
+    """
     section = config[level]
     workdir.record()
     with contextlib.closing(feed):
@@ -253,7 +256,7 @@ def meta_learn(
     prior = learners.learnable(config, loop, problem.prior, width=width)
     step = learners.meta_step(config, loop, users=len(tasks), width=width, mesh=mesh)
     key = jax.random.key(config.seed)
-    state = _fit(
+    state = train_stage(
         config,
         "meta",
         replicate(step.init_state(prior, key=key), mesh),
@@ -268,7 +271,7 @@ def meta_learn(
     )
     if isinstance(step, SequentialStep) and config.meta.keep == "last_user":
         state = state.replace(**step.last_user(state))
-    return _with(start, state)
+    return merged(start, state)
 
 
 def _users_mesh(section: Config) -> Mesh | None:
@@ -330,7 +333,7 @@ def check_users(config: Config, dataset: Dataset) -> None:
         batches.check_gathering(dataset.store)
 
 
-def _with(learned: Learned, state: TrainState) -> Learned:
+def merged(learned: Learned, state: TrainState) -> Learned:
     """`learned` with what the state has trained in the place of what it was."""
     old, new = learned.variables, state.prior
     if jax.device_count() > 1:

@@ -46,16 +46,17 @@ class ConfigError(ValueError):
     """A config that cannot work; the message names field, value and remedy."""
 
 
-def word(config: Config, path: str) -> str:
-    """The field `path`, which is one of its known words.
+def word(config: Config, path: str, known: Collection[str] = ()) -> str:
+    """The field `path`, which is one of its known words; by default of `WORDS`.
 
     Raises:
       ConfigError: it is none of them.
     """
+    known = known or WORDS[path]
     section, field = path.split(".")
     value = config[section][field]
-    if not isinstance(value, str) or value not in WORDS[path]:
-        raise ConfigError(f"config.{path} is {value!r}; {expected(value, WORDS[path])}")
+    if not isinstance(value, str) or value not in known:
+        raise ConfigError(f"config.{path} is {value!r}; {expected(value, known)}")
     return value
 
 

@@ -223,7 +223,7 @@ def make_problem(
     """
     whole = learned.variables
     if not config.trunk.frozen:
-        store = _placed(dataset.store, mesh)
+        store = placed(dataset.store, mesh)
         prior = processes.from_first(whole)
         return Problem(prior, store, "__call__", build.image_view(config))
     features, _ = compute_features(
@@ -245,7 +245,7 @@ def make_problem(
     )
 
 
-def _placed(store: ImageStore, mesh: Mesh | None) -> ImageStore:
+def placed(store: ImageStore, mesh: Mesh | None) -> ImageStore:
     """The store on the devices if it fits there, else unchanged on the host."""
     if mesh is None:
         return data_store.place(store)

@@ -28,6 +28,7 @@ FREE = {
     ),
     "model": ("weights",),
     "trunk": (),
+    "second": ("root", "cache_dir", "stream"),
 }
 
 

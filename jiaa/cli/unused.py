@@ -41,13 +41,13 @@ TRUNK = ("taps", "sizes", "five_crops", "flip", "map", "map_options")
 SOLVED = ("optimizer", "optimizer_options", "rates", "schedule")
 
 
-def check_unused(config: Config) -> None:
-    """Refuses a choice that nobody reads.
+def check_unused(config: Config, found: list[tuple[str, str]]) -> None:
+    """Refuses a choice that nobody reads: (field, why) pairs, as of `unused`.
 
     Raises:
       ConfigError: names the field, its value, why, and what to set it back to.
     """
-    for field, why in unused(config):
+    for field, why in found:
         value = field_of(config, field)
         if value != NEUTRAL[field]:
             raise ConfigError(
@@ -62,16 +62,12 @@ def unused(config: Config) -> list[tuple[str, str]]:
     A section whose stage is not run (`generic` beside a prior, `meta` without steps) is
     not looked at: configs inherit from each other.
     """
-    generic, meta, trunk = config.generic, config.meta, config.trunk
-    found: list[tuple[str, str]] = []
+    generic, meta = config.generic, config.meta
+    found = unused_of_trunk(config)
 
     def add(section: str, fields: tuple[str, ...], why: str) -> None:
         found.extend((f"{section}.{field}", why) for field in fields)
 
-    if not trunk.frozen:
-        add("trunk", TRUNK, "without config.trunk.frozen")
-    elif trunk.map != "kernel":
-        add("trunk", ("map_options",), f"with config.trunk.map={trunk.map!r}")
     if generic.steps and not config.prior:
         if generic.trains == "ridge":
             add("generic", (*SOLVED, "refit"), "with config.generic.trains='ridge'")
@@ -88,6 +84,17 @@ def unused(config: Config) -> list[tuple[str, str]]:
     if config.adapt.kind == "finetune":
         add("adapt", ("strength", "learned"), "with config.adapt.kind='finetune'")
     return found
+
+
+def unused_of_trunk(config: Config) -> list[tuple[str, str]]:
+    """The same of `config.trunk` alone."""
+    trunk = config.trunk
+    if not trunk.frozen:
+        why = "without config.trunk.frozen"
+        return [(f"trunk.{field}", why) for field in TRUNK]
+    if trunk.map != "kernel":
+        return [("trunk.map_options", f"with config.trunk.map={trunk.map!r}")]
+    return []
 
 
 def _add_unused_by_meta(meta: Config, add: Callable[..., None]) -> None:

@@ -16,8 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+from jiaa.train import mesh as train_mesh
 from jiaa.train import optimizers
 from jiaa.train import state as states
 from jiaa.types import ImageStore, TrainState, value
@@ -103,6 +105,7 @@ class MultiTaskStep:
       sources: one for a single task.
       optimizers: source -> transformation; for "joint" the one of `JOINT` alone.
       mode: "joint" or "alternating", in the order of the sources.
+      mesh: devices to spread every source's batch over; they must divide its images.
     """
 
     apply: Callable[..., Any]
@@ -110,6 +113,7 @@ class MultiTaskStep:
     sources: tuple[Source, ...]
     optimizers: Mapping[str, optax.GradientTransformation]
     mode: str = JOINT
+    mesh: Mesh | None = None
 
     def __post_init__(self):
         """Refuses unknown modes, and optimizers that do not fit."""
@@ -145,11 +149,15 @@ class MultiTaskStep:
           batch: source -> rows of its `Labelled` data; or {"images": ..., label: ...}
             from a loader that reads ahead.
           data: source -> images and labels, for batches of rows.
+
+        Raises:
+          ValueError: a batch of rows without data, one without a label that a loss
+            needs, or one that the devices of the mesh do not divide.
         """
         key = jax.random.fold_in(state.key, state.step)
         given = {}
         for number, source in enumerate(self.sources):
-            content, labels = _read(batch[source.name], data, source)
+            content, labels = _read(batch[source.name], data, source, self.mesh)
             view_key, dropout_key = jax.random.split(jax.random.fold_in(key, number))
             inputs = self.prepare(content, key=view_key)
             given[source.name] = inputs, labels, dropout_key
@@ -158,7 +166,9 @@ class MultiTaskStep:
             state, measured = self._descend(state, level, sources, given)
             metrics |= measured
         metrics["loss"] = sum(metrics.values(), jnp.zeros(()))
-        return state.replace(step=state.step + 1), metrics
+        state = state.replace(step=state.step + 1)
+        # Where it came from, so that the next step finds the same program.
+        return train_mesh.replicate(state, self.mesh), metrics
 
     @property
     def _levels(self) -> dict[str, tuple[Source, ...]]:
@@ -241,19 +251,21 @@ def source_optimizers(
     return found
 
 
-def _read(batch: Any, data: Mapping[str, Labelled] | None, source: Source):
-    """(content, labels) of one source's batch.
-
-    Raises:
-      ValueError: rows, and no data to take them from; or a label that is missing.
-    """
+def _read(
+    batch: Any,
+    data: Mapping[str, Labelled] | None,
+    source: Source,
+    mesh: Mesh | None,
+):
+    """(content, labels) of one source's batch, spread over the mesh."""
+    batch = train_mesh.shard_images(batch, mesh)
     if not isinstance(batch, Mapping):
         if data is None or source.name not in data:
             raise ValueError(
                 f"the batch of {source.name!r} holds rows only; pass data with its "
                 "images and labels, or batches of {'images', labels}"
             )
-        batch = data[source.name].take(batch)
+        batch = train_mesh.shard_images(data[source.name].take(batch), mesh)
     labels = {name: batch[name] for name in batch if name != "images"}
     if missing := [t.label for t in source.terms if t.label not in labels]:
         raise ValueError(

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from configs import common_multitask
 from jiaa.cli import build, run
-from jiaa.cli.multitask import measure
+from jiaa.cli.multitask import check, measure
 from jiaa.report.shown import read_shown
 
 NAMES = experiments.names("multitask")
@@ -93,13 +93,13 @@ def test_every_way_of_fusion_starts_at_the_same_generic_score(tmp_path, monkeypa
     monkeypatch.setattr(measure, "write_report", lambda *paths: None)
     config = shrink(experiments.load("pa_iaa/synthetic_resnet18"))
     generic = {}
-    for way in measure.KINDS:
+    for way in check.KINDS:
         config.fusion.kind = way
         assert {"correlations", "traits"} <= set(finished(config, tmp_path))
         summary = json.loads((tmp_path / "summary.json").read_text())
         assert {row["shots"] for row in summary["results"]} == {2}
         generic[way] = [row["generic"] for row in summary["results"]]
-    for way in measure.KINDS[1:]:
+    for way in check.KINDS[1:]:
         np.testing.assert_allclose(generic[way], generic["ridge"], atol=1e-5)
     shown = read_shown(tmp_path)
     assert shown.images.shape == (4, 24, 24, 3)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from jiaa import losses
 from jiaa.cli.multitask.second import Second
-from jiaa.cli.options import Config, ConfigError, expected
+from jiaa.cli.options import Config, ConfigError
 from jiaa.data import Dataset, synthetic
 from jiaa.data.distributions import distributions, score_counts, task_means
 from jiaa.models.kong import ATTRIBUTES, CONTENT
@@ -156,11 +156,6 @@ def aesthetic_source(config: Config) -> Source:
         return Source(AESTHETICS, (Term(AESTHETICS, "score", _halved), *terms))
     if config.model.aesthetics == "sigmoid":
         return Source(AESTHETICS, (Term(AESTHETICS, "score", losses.euclidean),))
-    if section.loss not in AESTHETIC_LOSSES:
-        raise ConfigError(
-            f"config.generic.loss is {section.loss!r}; "
-            f"{expected(section.loss, AESTHETIC_LOSSES)}"
-        )
     loss = AESTHETIC_LOSSES[section.loss]
     return Source(AESTHETICS, (Term(AESTHETICS, "distribution", loss),))
 
@@ -168,10 +163,5 @@ def aesthetic_source(config: Config) -> Source:
 def second_source(config: Config, second: Second) -> Source:
     """What the second branch learns, at gamma times its loss."""
     section = config.generic
-    if section.second_loss not in SECOND_LOSSES:
-        raise ConfigError(
-            f"config.generic.second_loss is {section.second_loss!r}; "
-            f"{expected(section.second_loss, SECOND_LOSSES)}"
-        )
     loss = SECOND_LOSSES[section.second_loss]
     return Source(SECOND, (Term(second.name, "target", loss, section.gamma),))

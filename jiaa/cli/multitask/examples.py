@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jiaa.cli.multitask import data as sources_of
-from jiaa.cli.multitask.learn import Problem
+from jiaa.cli.multitask.network import Problem
 from jiaa.cli.options import Config
 from jiaa.models.personality import AESTHETICS
 from jiaa.personalize import RidgeFusion
@@ -77,7 +77,8 @@ def _users(config: Config, found: Problem, columns: ImageStore) -> dict[str, Any
         ids = np.asarray(task.image_ids)
         support = Examples(ids, scores, others)
         query = Examples(ids[kept], scores[kept], np.ones(len(kept), bool))
-        said = _said(method, Episode(task.user_id, support, query), columns)
+        user = np.asarray(task.user_id)
+        said = _said(method, Episode(user, support, query), columns)
         for name, values in said.items():
             parts[name].append(np.asarray(values))
         parts["user"].append(scores[kept])

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import grain
-import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jiaa.cli import batches as of_one
+from jiaa.cli import problem
 from jiaa.cli.options import Config, ConfigError
 from jiaa.data import loader, stream
-from jiaa.data import store as data_store
-from jiaa.data.photographs import Photographs
+from jiaa.data.store import usable_cores
+from jiaa.train.mesh import replicate
 from jiaa.train.multitask import Labelled
+from jiaa.types import ImageStore
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,8 +32,10 @@ class Feed:
     resident: Mapping[str, Labelled] | None
 
 
-def feed(config: Config, sources: Mapping[str, Labelled]) -> Feed:
-    """Rows where all sources fit on the device together, else images read ahead.
+def feed(config: Config, sources: Mapping[str, Labelled], mesh: Mesh | None) -> Feed:
+    """Rows where all sources fit on the devices together, else images read ahead.
+
+    Resident images and labels lie whole on every device of the mesh.
 
     Raises:
       ConfigError: a batch that exceeds a source.
@@ -43,36 +47,47 @@ def feed(config: Config, sources: Mapping[str, Labelled]) -> Feed:
                 f"config.generic.batch_size={size} exceeds the {len(given)} examples "
                 f"of {name!r}; set it to {len(given)} or less"
             )
-    placed = {name: _placed(given) for name, given in sources.items()}
-    if all(of_one.is_resident(given.store) for given in placed.values()):
+    # Two tasks on the same photographs share them on the device.
+    stores = {id(given.store): given.store for given in sources.values()}
+    stores = {which: problem.placed(store, mesh) for which, store in stores.items()}
+    resident = {
+        name: _resident(given, stores[id(given.store)], mesh)
+        for name, given in sources.items()
+    }
+    if all(of_one.is_resident(given.store) for given in resident.values()):
         rows = {
             name: loader.index_batches(
                 len(given), batch_size=size, seed=config.seed + number
             )
-            for number, (name, given) in enumerate(placed.items())
+            for number, (name, given) in enumerate(resident.items())
         }
-        return Feed(_Together(rows), placed)
-    return Feed(_read_ahead(config, sources), None)
+        return Feed(_Together(rows), resident)
+    return Feed(_read_ahead(config, sources, mesh), None)
 
 
-def _read_ahead(config: Config, sources: Mapping[str, Labelled]) -> stream.ReadAhead:
+def _read_ahead(
+    config: Config, sources: Mapping[str, Labelled], mesh: Mesh | None
+) -> stream.ReadAhead:
     size = config.generic.batch_size
-    files = [isinstance(x.store.content, Photographs) for x in sources.values()]
+    for given in sources.values():
+        of_one.tell(given.store)
     return stream.joint_batches(
         {name: stream.Stream(given, size) for name, given in sources.items()},
         seed=config.seed,
-        threads=data_store.usable_cores(),
+        threads=usable_cores(),
         # Processes get a copy of what they read: of files, that is their names.
-        workers=(config.data.get("decode_workers") or 0) if all(files) else 0,
-        sharding=jax.local_devices()[0],
+        workers=min(of_one.decoders(config, x.store) for x in sources.values()),
+        sharding=of_one.placement(mesh),
     )
 
 
-def _placed(given: Labelled) -> Labelled:
-    """The same with arrays on the device, where its images fit."""
-    store = data_store.place(given.store)
+def _resident(given: Labelled, store: ImageStore, mesh: Mesh | None) -> Labelled:
+    """The same with arrays on the devices, where its images, `store`, fit."""
+    if not of_one.is_resident(store):
+        return given
     labels = {name: jnp.asarray(x) for name, x in given.labels.items()}
-    return Labelled(jnp.asarray(given.image_ids), labels, store)
+    ids, labels = replicate((jnp.asarray(given.image_ids), labels), mesh)
+    return Labelled(ids, labels, store)
 
 
 class _Together(grain.DatasetIterator):
@@ -86,7 +101,7 @@ class _Together(grain.DatasetIterator):
         self._feeds, self._next = feeds, 0
 
     def __next__(self) -> dict[str, Any]:
-        rows = {name: jnp.asarray(next(feed)) for name, feed in self._feeds.items()}
+        rows = {name: next(feed) for name, feed in self._feeds.items()}
         self._next += 1
         return rows
 

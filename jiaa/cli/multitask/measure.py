@@ -1,7 +1,6 @@
-"""Evaluation of a multi-task run: generic protocol, traits, and the users' fusion."""
+"""Evaluation of a multi-task run: generic protocol, traits, other databases."""
 
 import contextlib
-import functools
 import json
 import os
 from pathlib import Path
@@ -10,30 +9,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PyTree
 
-from jiaa import evaluate as protocols
 from jiaa.cli import build
 from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask import examples
-from jiaa.cli.multitask.learn import Problem, learned_in, predict, problem
-from jiaa.cli.options import Config, ConfigError, construct, expected
-from jiaa.cli.problem import Learned
+from jiaa.cli.multitask.check import check
+from jiaa.cli.multitask.network import Problem, elsewhere, problem
+from jiaa.cli.multitask.predict import predict
+from jiaa.cli.multitask.users import fusion, output_store, personalise
+from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.problem import Learned, load
 from jiaa.data.store import replacing
 from jiaa.evaluate import generic
-from jiaa.evaluate import results as evaluation_results
-from jiaa.meta.inner import InnerLoop, InnerOptimizer
-from jiaa.models.personality import AESTHETICS, Branch, WeightedFusion, unit_score
-from jiaa.personalize import Finetune, RidgeFusion
-from jiaa.personalize.fusion import fusion_prior, fusion_weights, stepped_fusion
+from jiaa.models.personality import AESTHETICS, unit_score
+from jiaa.personalize.fusion import fusion_prior
 from jiaa.report import write_report
 from jiaa.report.shown import SHOWN_FILE, write_shown
+from jiaa.train import processes
 from jiaa.train.workdir import locked
-from jiaa.types import ImageStore, Personalizer
+from jiaa.types import Episode, Examples, ImageStore
 
 GENERIC_FILE = "generic.json"
 OUTPUTS_FILE = "outputs.npz"
-KINDS = ("ridge", "steps", "released")
 
 
 def evaluate(
@@ -44,33 +41,48 @@ def evaluate(
     Writes generic.json (Tables I, II and IV), outputs.npz (what was predicted of the
     test images), shown.npz (what figures show), report.md, and, where there are test
     users and two tasks, results.csv and summary.json. Returns the path of the last of
-    the JSON files.
+    the JSON files. Of several processes the first one writes.
     """
-    with locked(workdir):
-        found = problem(config, progress=progress)
-        learned = learned_in(workdir)
-        target = Path(workdir) / GENERIC_FILE
-        outputs, ids = _outputs(config, found, learned, progress=progress)
-        measured = measure(config, found, outputs, ids)
+    check(config)
+    with locked(workdir) if processes.is_first() else contextlib.nullcontext():
+        found, learned = problem(config, progress=progress), load(workdir)
+        ids = test_ids(found)
+        outputs = _outputs(config, found, learned, ids, progress=progress)
+        measured = {"method": config.method, "dataset": config.dataset}
+        measured |= measure(config, found, outputs, ids)
         measured |= _traits(config, found, learned, progress=progress)
         measured |= _cross(config, found, learned, progress=progress)
         measured |= _inter_task(config, found, learned, outputs, ids, progress)
-        measured = {"method": config.method, "dataset": config.dataset, **measured}
-        with replacing(target) as path:
-            path.write_text(json.dumps(measured, indent=2) + "\n")
-        with replacing(Path(workdir) / OUTPUTS_FILE) as path, path.open("wb") as file:
-            np.savez(file, ids=ids, **outputs)  # pyright: ignore[reportArgumentType]
         columns = _columns(found, outputs, ids)
-        if AESTHETICS in outputs:
-            shown = examples.chosen(config, found, outputs, ids, columns=columns)
-            with replacing(Path(workdir) / SHOWN_FILE) as path:
-                write_shown(shown, path)
+        if processes.is_first():
+            shown = {}
+            if AESTHETICS in outputs:
+                shown["shown"] = examples.chosen(
+                    config, found, outputs, ids, columns=columns
+                )
+            _write(Path(workdir), measured, {"ids": ids, **outputs}, **shown)
         if columns is not None:
-            _personalise(config, found, learned, columns, workdir, progress)
-            target = Path(workdir) / "summary.json"
-        with contextlib.suppress(ImportError):
+            personalise(config, found, learned, columns, workdir, progress=progress)
+        if processes.is_first():
             write_report([workdir], workdir)
-    return target
+        processes.wait_for_all("evaluated")
+    return Path(workdir) / (GENERIC_FILE if columns is None else "summary.json")
+
+
+def _write(
+    workdir: Path,
+    measured: dict[str, Any],
+    outputs: dict[str, np.ndarray],
+    shown: examples.Shown | None = None,
+) -> None:
+    """The files of a run's generic part."""
+    with replacing(workdir / GENERIC_FILE) as path:
+        path.write_text(json.dumps(measured, indent=2) + "\n")
+    with replacing(workdir / OUTPUTS_FILE) as path, path.open("wb") as file:
+        np.savez(file, **outputs)  # pyright: ignore[reportArgumentType]
+    if shown is not None:
+        with replacing(workdir / SHOWN_FILE) as path:
+            write_shown(shown, path)
 
 
 def _columns(found: Problem, outputs, ids) -> ImageStore | None:
@@ -97,10 +109,10 @@ def test_ids(found: Problem) -> np.ndarray:
     return ids
 
 
-def _outputs(config: Config, found: Problem, learned: Learned, *, progress: bool):
-    ids = test_ids(found)
+def _outputs(config: Config, found: Problem, learned: Learned, ids, *, progress: bool):
+    """What the network says of the images `ids` of the aesthetic task's database."""
     options = {"ids": ids, "progress": progress}
-    return predict(config, found.network, learned, found.dataset.store, **options), ids
+    return predict(config, found.network, learned, found.dataset.store, **options)
 
 
 def measure(
@@ -138,12 +150,11 @@ def _cross(
     """{"cross": database -> metrics} of `config.evaluate.databases` (Table III)."""
     measured = {}
     for name, changes in build.plain(config.evaluate.databases).items():
-        there = config.copy_and_resolve_references()
-        with there.unlocked():
-            there.data.update(changes)
+        there = elsewhere(config, changes)
         dataset = build.dataset(there, progress=progress)
         other = Problem(dataset, None, found.network)
-        outputs, ids = _outputs(there, other, learned, progress=progress)
+        ids = test_ids(other)
+        outputs = _outputs(there, other, learned, ids, progress=progress)
         outputs = {AESTHETICS: outputs[AESTHETICS]}
         shares = sources_of.crowd(dataset, "test").shares
         same = shares is not None and shares.shape == (
@@ -163,67 +174,36 @@ def _inter_task(
     """{"inter_task": weights and metrics} of PDMTL's last stage (eqs. 5, 6; Fig. 4).
 
     The weights are fitted to the crowd's mean scores of the training images, all else
-    frozen, in closed form with the ridge of `config.fusion.strength`.
+    frozen: by `config.fusion.kind` "steps", else in closed form, without an offset.
     """
     if AESTHETICS not in outputs or found.second is None:
         return {}
     name, dataset = found.second.name, found.dataset
-    train = dataset.generic_ids()
-    options = {"ids": train, "progress": progress}
-    fitted = predict(config, found.network, learned, dataset.store, **options)
+    images, train = len(dataset.image_names), dataset.generic_ids()
+    fitted = _outputs(config, found, learned, train, progress=progress)
     truth = sources_of.crowd(dataset, "train").scores[train]
-    fit = jax.jit(functools.partial(fusion_weights, strength=config.fusion.strength))
-    weights, _ = fit(
-        jnp.asarray(fitted[name]),
-        jnp.asarray(truth) - unit_score(jnp.asarray(fitted[AESTHETICS])),
-        jnp.ones(len(train), bool),
+    support, query = (
+        Examples(rows, scores.astype(np.float32), np.ones(len(rows), bool))
+        for rows, scores in ((train, truth), (ids, np.zeros(len(ids))))
     )
-    score = unit_score(jnp.asarray(outputs[AESTHETICS]))
-    score = score + jnp.asarray(outputs[name]) @ weights
-    fused = {AESTHETICS: np.asarray(score)[:, None]}
+    width = len(found.second.outputs)
+    method = fusion(config, width=width, shots=len(train), offset=False)
+
+    @jax.jit
+    def fit(prior, episode, store, key):
+        return method.adapt(prior, episode, store, key=key)
+
+    prior, key = fusion_prior(width), jax.random.key(config.seed)
+    store = output_store(images, fitted, train, second=name)
+    episode = Episode(np.zeros((), np.int32), support, support)
+    adapted = fit(prior, episode, store, key)
+    store = output_store(images, outputs, ids, second=name)
+    score = np.asarray(jax.jit(method.predict)(prior, adapted, query, store))
+    weights = adapted.get("params", adapted)["weights"]
     bare = Problem(dataset, None, found.network)
-    measured = measure(config, bare, fused, ids)["generic"]
+    measured = measure(config, bare, {AESTHETICS: score[:, None]}, ids)["generic"]
     named = dict(zip(found.second.outputs, weights.tolist(), strict=True))
     return {"inter_task": {"weights": named, "generic": measured}}
-
-
-def ten_folds(
-    config: Config, workdir: str | os.PathLike[str], *, progress: bool = True
-) -> Path:
-    """Table II: trains and measures with each tenth of the trait users held out.
-
-    Runs lie in `workdir`/fold_0 to fold_9, so that a killed one goes on; the means of
-    their traits' SROCC are written to `workdir`/generic.json, whose path is returned.
-    """
-    from jiaa.cli import run  # which dispatches to this package
-
-    found = []
-    for fold in range(10):
-        here = config.copy_and_resolve_references()
-        with here.unlocked():
-            here.second.fold = fold
-        folder = Path(workdir) / f"fold_{fold}"
-        run.train(here, folder, progress=progress)
-        run.evaluate(here, folder, progress=progress)
-        found.append(json.loads((folder / GENERIC_FILE).read_text()))
-    if not all("traits" in x for x in found):
-        raise ConfigError(
-            f"config.second.task is {config.second.task!r}; ten folds are over the "
-            "users of 'traits'. Set it, and name 'second' in config.generic.tasks"
-        )
-    means = {
-        trait: {
-            over: float(np.nanmean([x["traits"][trait][over] for x in found]))
-            for over in each
-        }
-        for trait, each in found[0]["traits"].items()
-    }
-    measured = {"method": config.method, "dataset": config.dataset, "traits": means}
-    measured["folds"] = [x["traits"] for x in found]
-    target = Path(workdir) / GENERIC_FILE
-    with replacing(target) as path:
-        path.write_text(json.dumps(measured, indent=2) + "\n")
-    return target
 
 
 def _traits(
@@ -247,124 +227,3 @@ def _traits(
         ),
         "trait_users": len(np.unique(likes.user[rows])),
     }
-
-
-def fusion(
-    config: Config, found: Problem, learned: Learned, *, shots: int
-) -> tuple[Personalizer, PyTree, str]:
-    """(method, prior, "outputs" or "images": what its store holds) of `config.fusion`.
-
-    Raises:
-      ConfigError: an unknown kind, or options that it cannot take.
-    """
-    assert found.second is not None
-    section, width = build.plain(config.fusion), len(found.second.outputs)
-    kind = section["kind"]
-    if kind not in KINDS:
-        raise ConfigError(f"config.fusion.kind is {kind!r}; {expected(kind, KINDS)}")
-    if kind == "released":
-        return *_released(config, found, learned), "images"
-    if kind == "steps":
-        names = ("epochs", "batch_size", "rate")
-        method = stepped_fusion(
-            shots=shots, width=width, **{name: section[name] for name in names}
-        )
-    else:
-        options = {name: section[name] for name in ("strength", "offset")}
-        method = construct("fusion", RidgeFusion, width=width, **options)
-    return method, fusion_prior(width), "outputs"
-
-
-def _released(
-    config: Config, found: Problem, learned: Learned
-) -> tuple[Personalizer, PyTree]:
-    """The released program's second stage; its small network starts at weights 0."""
-    assert found.second is not None
-    if config.trunk.frozen:
-        raise ConfigError(
-            "config.fusion.kind='released' adapts the whole network; set "
-            "config.trunk.frozen=False, or another kind"
-        )
-    small = Branch(
-        hidden=tuple(config.fusion.hidden),
-        outputs=len(found.second.outputs),
-        output="linear",
-        zero=True,
-    )
-    first: Any = found.network
-    network = WeightedFusion(first, small, found.second.name)
-    width = 0
-    for name, leaf in jax.tree_util.tree_leaves_with_path(learned.variables["params"]):
-        if jax.tree_util.keystr(name).endswith(
-            "branches_aesthetics']['dense1']['kernel']"
-        ):
-            width = leaf.shape[0]
-    features = jnp.zeros((2, width))
-    key = jax.random.key(config.seed)
-    params = {
-        "network": learned.variables["params"],
-        "weights": small.init(key, features)["params"],
-    }
-    prior = {
-        "params": jax.tree.map(jnp.asarray, params),
-        "batch_stats": {
-            "network": jax.tree.map(jnp.asarray, learned.variables["batch_stats"])
-        },
-    }
-    rates = (("weights/.*", 1e-3), (".*", 1e-5))
-    loop = InnerLoop(
-        network,
-        view=build.image_view(config),
-        optimizer=InnerOptimizer("adam", rates),
-    )
-    return Finetune(loop, steps=config.fusion.steps), prior
-
-
-def output_store(
-    images: int, outputs: dict[str, np.ndarray], ids: np.ndarray, *, second: str
-) -> ImageStore:
-    """Column 0 the generic unit score, then the second task's outputs; a row an image.
-
-    Rows that `ids` lack are 0.
-    """
-    score = np.asarray(unit_score(jnp.asarray(outputs[AESTHETICS])))
-    columns: Float[np.ndarray, "image column"] = np.zeros(
-        (images, 1 + outputs[second].shape[1]), np.float32
-    )
-    columns[ids, 0], columns[ids, 1:] = score, outputs[second]
-    return ImageStore(features=jnp.asarray(columns))
-
-
-def _personalise(config, found: Problem, learned, columns, workdir, progress):
-    """Table V and Fig. 6: every test user, every number of ratings."""
-    assert found.second is not None
-    dataset = found.dataset
-    tasks = dataset.split("test")
-    section = build.plain(config.evaluate)
-    del section["threshold"], section["databases"]
-    shots = section.pop("shots")
-    key = jax.random.key(section.pop("seed"))
-    parts = []
-    for count in shots:
-        method, prior, content = fusion(config, found, learned, shots=count)
-        parts.append(
-            protocols.personalization(
-                method,
-                prior,
-                tasks,
-                columns if content == "outputs" else dataset.store,
-                shots=(count,),
-                names=dataset.workers,
-                progress=progress,
-                key=key,
-                **section,
-            )
-        )
-    measured = evaluation_results.joined(parts)
-    evaluation_results.write(
-        measured,
-        workdir,
-        method=config.method,
-        dataset=config.dataset,
-        names=dataset.workers,
-    )

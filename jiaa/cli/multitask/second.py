@@ -14,8 +14,13 @@ from jiaa.data.synthetic.second import liked_view, voted_view
 from jiaa.evaluate import generic as protocols
 from jiaa.train.multitask import Labelled
 
-TASKS = ("traits", "votes", "column", "none")
 SYNTHETIC = "synthetic"
+# Task -> the function of its branch.
+SECOND_OUTPUTS = {"traits": "tanh", "votes": "softmax", "column": "softmax"}
+TASKS = (*SECOND_OUTPUTS, "none")
+# Task -> the databases that have it.
+DATABASES = {"traits": (SYNTHETIC, "psycho_flickr"), "votes": (SYNTHETIC, "ava")}
+FOLDS = 10
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,7 +30,6 @@ class Second:
     Attributes:
       name: of its branch: "traits", "votes" or the column's.
       outputs: how many outputs it has, and their names.
-      output: the branch's function.
       data: images and labels to learn from; label "target".
       likes: everybody's likes, for traits.
       held_out: rows of the likes that nothing learned from.
@@ -33,23 +37,18 @@ class Second:
 
     name: str
     outputs: tuple[str, ...]
-    output: str
     data: Labelled
     likes: Likes | None = None
     held_out: np.ndarray | None = None
 
 
-def second_task(config: Config, dataset: Dataset, *, progress: bool) -> Second | None:
-    """The second task of `config.second`, None where there is none.
+def second_task(config: Config, dataset: Dataset, *, progress: bool) -> Second:
+    """The second task of `config.second`, which is not "none".
 
     Raises:
-      ConfigError: an unknown task, or a column that the dataset lacks.
+      ConfigError: a database or a column that does not hold what the task needs.
     """
     task = config.second.task
-    if task not in TASKS:
-        raise ConfigError(f"config.second.task is {task!r}; {expected(task, TASKS)}")
-    if task == "none":
-        return None
     if task == "column":
         return _column(config, dataset)
     return {"traits": _traits, "votes": _votes}[task](config, progress=progress)
@@ -76,7 +75,7 @@ def _traits(config: Config, *, progress: bool) -> Second:
         train, test = np.arange(len(likes.user)), None
     images, target = likes.mean_traits(train)
     data = Labelled(images, {"target": target}, likes.store)
-    return Second("traits", synthetic.TRAITS, "tanh", data, likes, test)
+    return Second("traits", synthetic.TRAITS, data, likes, test)
 
 
 def _votes(config: Config, *, progress: bool) -> Second:
@@ -99,7 +98,7 @@ def _votes(config: Config, *, progress: bool) -> Second:
         counts = np.asarray(dataset.metadata["votes"])[ids]
     names = tuple(f"{n} of 10" for n in range(1, 11))
     data = Labelled(ids, {"target": distributions(counts)}, store)
-    return Second("votes", names, "softmax", data)
+    return Second("votes", names, data)
 
 
 def _loaded(config: Config, *, progress: bool, **options: Any) -> Dataset:
@@ -132,4 +131,4 @@ def _column(config: Config, dataset: Dataset) -> Second:
     classes = tuple(np.unique(column[ids]).tolist())
     target = (column[ids][:, None] == np.asarray(classes)[None]).astype(np.float32)
     data = Labelled(ids, {"target": target}, dataset.store)
-    return Second(name, classes, "softmax", data)
+    return Second(name, classes, data)
