@@ -42,7 +42,7 @@ def shrink(config):
         config.second.update({"voters": 7, "image_size": 24})
         config.model.update({"backbone": "tiny", "weights": ""})
         config.model.backbone_options = {}
-        config.model.hidden = config.model.hidden and (6, 4)
+        config.model.hidden = config.model.hidden and (4,)
         config.view.size = 16 if config.view.size else 0
         config.trunk.update({"taps": (), "sizes": (), "five_crops": 0})
         if config.trunk.frozen:

@@ -48,8 +48,14 @@ def dataset_likes(
     Its fold decides who is a test user; no user and no photograph is on both sides.
 
     Raises:
-      ValueError: the ratings carry no traits.
+      ValueError: there are no users or no traits, or traits beyond [-1, 1].
     """
+    missing = {"train", "test"} - set(dataset.tasks)
+    if missing:
+        raise ValueError(
+            f"{dataset.name!r} has no {' and '.join(sorted(missing))} users; expected "
+            "both splits of a dataset such as psycho_flickr"
+        )
     parts = {name: dataset.tasks[name] for name in ("train", "test")}
     for tasks in parts.values():
         if not isinstance(tasks.side, dict) or "traits" not in tasks.side:
@@ -70,5 +76,12 @@ def dataset_likes(
     _, first, row = np.unique(user, return_index=True, return_inverse=True)
     learned = int(masks["train"].sum())
     rows = np.arange(len(user))
+    for person in first[~(np.abs(traits[first]) <= 1).all(axis=1)]:  # NaN too
+        who = dataset.workers.get(int(user[person]), int(user[person]))
+        raise ValueError(
+            f"{dataset.name!r}: the traits of user {who!r} are "
+            f"{traits[person].tolist()}; expected numbers from -1 to 1. Correct the "
+            "user's row, or leave the user out"
+        )
     likes = Likes(row, image, traits[first], dataset.store)
     return likes, rows[:learned], rows[learned:]

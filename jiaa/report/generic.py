@@ -17,7 +17,8 @@ TITLES = {"mse": "MSE", "emd": "EMD (r = 2)", "emd1": "EMD (r = 1)"}
 def read_generic(workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
     """What a multi-task run measured besides its users; None where there is nothing.
 
-    "workdir" says where, "users" whether users were measured too.
+    "label" names method and variant, such as "Kong (reg, rank)"; "workdir" says where,
+    "users" whether users were measured too.
 
     Raises:
       ValueError: the file is damaged.
@@ -28,6 +29,8 @@ def read_generic(workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         label = published.LABELS.get(found["method"], found["method"])
+        if found.get("variant"):
+            label = f"{label} ({', '.join(found['variant'])})"
         users = (path.parent / "summary.json").is_file()
         return {"label": label, "workdir": str(workdir), "users": users, **found}
     except (ValueError, KeyError, TypeError) as error:

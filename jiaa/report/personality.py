@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jiaa.report.figures import BLUE, GREY, ORANGE, series
 
@@ -51,10 +52,11 @@ def distributions(
     names: Sequence[str] = (),
     heading: str,
 ) -> Figure:
-    """Predicted and true distributions of stars beside each photograph: Fig. 5.
+    """Predicted and true distributions of stars beside each photograph (Fig. 5).
 
-    The means are in unit scores, as the paper's. `second` adds a bar a trait (or
-    another second output), `names` are theirs.
+    The means are in unit scores, as the paper's. One bin is a unit score instead of a
+    distribution (PDMTL's Fig. 5). `second` adds a bar a trait (or another second
+    output), `names` are theirs.
     """
     columns = 2 if second is None else 3
     figure = Figure(figsize=(3.0 * columns, 2.1 * len(images) + 0.6))
@@ -63,7 +65,8 @@ def distributions(
     for row, image in enumerate(images):
         grid[row, 0].imshow(image)
         grid[row, 0].set_axis_off()
-        _two_distributions(grid[row, 1], predicted[row], true[row], legend=row == 0)
+        draw = _two_distributions if predicted.shape[1] > 1 else _two_scores
+        draw(grid[row, 1], predicted[row], true[row], legend=row == 0)
         if second is not None:
             _signed_bars(grid[row, 2], second[row], names)
     figure.suptitle(heading, fontsize=11)
@@ -83,11 +86,24 @@ def _two_distributions(axes: Axes, predicted, true, *, legend: bool) -> None:
         axes.legend(frameon=False, fontsize=8)
 
 
+def _two_scores(axes: Axes, predicted, true, *, legend: bool) -> None:
+    del legend  # the bars' names stand beside them
+    values = float(predicted[0]), float(true[0])
+    axes.barh((0, 1), values, color=(BLUE, GREY), height=0.6)
+    axes.set_title(f"score {values[0]:.3f} (true {values[1]:.3f})", fontsize=9)
+    axes.set_yticks((0, 1), labels=("predicted", "true"), fontsize=8)
+    axes.set_xlim(0.0, 1.0)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def _signed_bars(axes: Axes, values, names: Sequence[str]) -> None:
     color = [BLUE if value >= 0 else ORANGE for value in values]
     axes.barh(np.arange(len(values)), values, color=color)
     axes.set_yticks(np.arange(len(values)), labels=list(names), fontsize=8)
     axes.axvline(0.0, color="0.2", linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.tick_params(axis="x", labelsize=8)
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
@@ -124,14 +140,16 @@ def users_pictures(
     for row, user in enumerate(users):
         _signed_bars(grid[row, 0], weights[row], names)
         grid[row, 0].set_title(f"{user}: weights", fontsize=9)
-        for column, image in enumerate(images[row], start=1):
-            axes = grid[row, column]
-            axes.imshow(image)
-            axes.set_axis_off()
-            said = (
-                f"{label} {float(values[column - 1]) * high:.1f}"
-                for label, values in scores[row].items()
-            )
-            axes.set_title("\n".join(said), fontsize=8)
+        for number, image in enumerate(images[row]):
+            stars = {k: float(x[number]) * high for k, x in scores[row].items()}
+            _picture(grid[row, 1 + number], image, stars)
     figure.suptitle(heading, fontsize=11)
     return figure
+
+
+def _picture(axes: Axes, image, stars: Mapping[str, float]) -> None:
+    """A photograph below what is said of it."""
+    axes.imshow(image)
+    axes.set_axis_off()
+    said = (f"{label} {value:.1f}" for label, value in stars.items())
+    axes.set_title("\n".join(said), fontsize=8)

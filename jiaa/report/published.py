@@ -179,6 +179,7 @@ LABELS = {
 }
 BACKBONE_LABELS = {
     "alexnet": "AlexNet",
+    "densenet121": "DenseNet121",
     "resnet18": "ResNet18",
     "inception_v3": "Inception-v3",
     "squeezenet": "SqueezeNet 1.1",

@@ -97,35 +97,39 @@ def run_figures(found: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     shown = read_shown(found["workdir"])
     if shown is None:
         return drawn
-    if shown.predicted.shape[1] > 1 and shown.predicted.shape == shown.true.shape:
-        title = f"{of}: predicted and true distributions"
-        drawn["distributions"] = (
-            personality.distributions(
-                shown.images,
-                shown.predicted,
-                shown.true,
-                second=shown.second if shown.outputs else None,
-                names=shown.outputs,
-                heading=title,
-            ),
-            title,
-        )
+    if shown.predicted.shape == shown.true.shape:
+        what = "distributions" if shown.predicted.shape[1] > 1 else "scores"
+        title = f"{of}: predicted and true {what}"
+        drawn[what] = _photographs(shown, title), title
     if shown.users:
         title = f"{of}: users' pictures, which the fusion was not fitted to"
-        drawn["pictures"] = (
-            personality.users_pictures(
-                list(shown.user_images),
-                [{n: x[row] for n, x in shown.scores.items()} for row in _rows(shown)],
-                weights=list(shown.weights),
-                names=shown.outputs,
-                users=shown.users,
-                high=shown.high,
-                heading=title,
-            ),
-            title,
-        )
+        drawn["pictures"] = _pictures(shown, title), title
     return drawn
 
 
-def _rows(shown: Shown) -> range:
-    return range(len(shown.users))
+def _photographs(shown: Shown, heading: str) -> Any:
+    from jiaa.report import personality
+
+    return personality.distributions(
+        shown.images,
+        shown.predicted,
+        shown.true,
+        second=shown.second if shown.outputs else None,
+        names=shown.outputs,
+        heading=heading,
+    )
+
+
+def _pictures(shown: Shown, heading: str) -> Any:
+    from jiaa.report import personality
+
+    rows = range(len(shown.users))
+    return personality.users_pictures(
+        list(shown.user_images),
+        [{name: x[row] for name, x in shown.scores.items()} for row in rows],
+        weights=list(shown.weights),
+        names=shown.outputs,
+        users=shown.users,
+        high=shown.high,
+        heading=heading,
+    )

@@ -1,12 +1,15 @@
 """Likes from PsychoFlickr's raw files: its ten folds, and who likes a photograph."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from jiaa.data import load
 from jiaa.data.likes import Likes, dataset_likes
 from jiaa.data.synthetic.formats import FORMATS
-from jiaa.types import ImageStore
+from jiaa.types import ImageStore, UserTasks
 
 
 def test_the_target_of_a_photograph_is_its_likers_mean():
@@ -20,7 +23,7 @@ def test_the_target_of_a_photograph_is_its_likers_mean():
 
 
 def test_a_fold_divides_people_and_photographs(tmp_path):
-    root = FORMATS["psycho_flickr"](tmp_path, users=20, images=60, image_size=16)
+    root = FORMATS["psycho_flickr"](tmp_path, users=20, images=60, image_size=8)
     options = {"root": root, "image_size": 8, "progress": False}
     tested = set()
     for fold in range(10):
@@ -40,3 +43,19 @@ def test_a_fold_divides_people_and_photographs(tmp_path):
     rated = load("aadb", root=aadb, image_size=16, progress=False)
     with pytest.raises(ValueError, match="have no traits"):
         dataset_likes(rated)
+    with pytest.raises(ValueError, match="'aadb' has no test and train users"):
+        dataset_likes(dataclasses.replace(rated, tasks={}))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1.5])
+def test_traits_that_are_none_are_refused_with_the_users_name(wrong):
+    ids, mask = np.array([[0], [1]]), np.ones((2, 1), bool)
+    traits = np.array([[[0.5]], [[wrong]]], np.float32)
+    side = {"traits": traits}
+    tasks = UserTasks(np.array([3, 4]), ids, ids.astype(np.float32), mask, side)
+    of_split = {"train": tasks[:1], "test": tasks[1:]}
+    dataset = SimpleNamespace(
+        name="likes", tasks=of_split, workers={3: "ann", 4: "bob"}, store=None
+    )
+    with pytest.raises(ValueError, match=r"'bob' are \[.*\]; expected .* -1 to 1"):
+        dataset_likes(dataset)

@@ -27,7 +27,10 @@ SHORTER = {
         "repeats=10": "repeats=2",
     },
     "personality": {
-        "STEPS = 0, 300": "STEPS = 0, 4",
+        "STEPS = 0, 300": (
+            "STEPS = 0, 2\nfrom jiaa.models.backbones import resnet\n"
+            "resnet.BLOCKS = (1,)"
+        ),
         "batch_size=64": "batch_size=4",
         '"train_users": 60': '"train_users": 8',
         '"test_users": 8': '"test_users": 3',

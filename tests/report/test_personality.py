@@ -26,6 +26,11 @@ def test_distributions_stand_beside_the_photograph_with_their_means(rng):
     )
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["mean 0.750 (true 0.500)", "mean 1.000 (true 0.875)"]
+    figure = personality.distributions(
+        images, predicted[:, 1:], true[:, 1:], names=TRAITS, heading="scores"
+    )
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["score 0.500 (true 0.000)", "score 1.000 (true 0.750)"]
 
 
 def test_two_users_pictures_tell_all_stars(rng):
@@ -51,6 +56,7 @@ def test_tables_hold_what_a_run_measured(tmp_path):
         "method": "pa_iaa",
         "dataset": "synthetic",
         "images": 9,
+        "variant": ["aesthetics"],
         "generic": {"acc": 0.8125, "srocc": 0.5, "emd": float("nan")},
         "traits": traits,
         "correlations": {"openness": -0.1},
@@ -58,9 +64,9 @@ def test_tables_hold_what_a_run_measured(tmp_path):
     (tmp_path / "generic.json").write_text(json.dumps(found))
     measured = [generic.read_generic(tmp_path)]
     text = "\n".join(generic.generic_section(measured))
-    assert "| PA_IAA | 81.2 | 0.500 | - | 9 |" in text
-    assert "| PA_IAA | user | 0.500 | 0.500 | 0.500 |" in text
-    assert "| PA_IAA | -0.100 |" in text
+    assert "| PA_IAA (aesthetics) | 81.2 | 0.500 | - | 9 |" in text
+    assert "| PA_IAA (aesthetics) | user | 0.500 | 0.500 | 0.500 |" in text
+    assert "| PA_IAA (aesthetics) | -0.100 |" in text
     (tmp_path / "generic.json").write_text("[]")
     with pytest.raises(ValueError, match="no record of an evaluation"):
         generic.read_generic(tmp_path)

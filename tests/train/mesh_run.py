@@ -26,6 +26,13 @@ from jiaa.train.mesh import (
     shard_users,
     user_mesh,
 )
+from jiaa.train.multitask import (
+    Labelled,
+    MultiTaskStep,
+    Source,
+    Term,
+    source_optimizers,
+)
 from jiaa.train.state import create_train_state
 from jiaa.train.steps import CrowdScores, train_step
 
@@ -178,8 +185,45 @@ def check_generic_steps():
         after(user_mesh(), images=12)
 
 
+def check_joint_steps():
+    """Every task's batch over the devices: BatchNorm and ranks are of whole batches."""
+    store = tiny.store_of(jax.random.key(0))
+    prior = tiny.prior_of(tiny.Normed(), jax.random.key(1))
+
+    def apply(variables, inputs, *, tasks, **options):
+        scores, changed = tiny.Normed().apply(variables, inputs, **options)
+        return {name: scores[:, None] for name in tasks}, changed
+
+    def ranked(predicted, target):
+        return losses.margin_rank(predicted[:, 0], target[:, 0], margin=0.5)
+
+    terms = [Term("score", "target", loss) for loss in (losses.euclidean, ranked)]
+    sources = Source("aesthetics", tuple(terms)), Source("second", (terms[0],))
+    optimizers = source_optimizers(sources, {".*": 0.1}, make=optax.sgd)
+    labels = {"target": jnp.linspace(0.2, 1, 40)[:, None]}
+    data = {
+        source.name: Labelled(jnp.roll(jnp.arange(40), number), labels, store)
+        for number, source in enumerate(sources)
+    }
+
+    def after(mesh):
+        prepare = FeatureView().learning
+        step = MultiTaskStep(apply, prepare, sources, optimizers, mesh=mesh)
+        run, placed = jax.jit(step, donate_argnums=0), replicate(data, mesh)
+        state = replicate(step.init_state(prior, key=jax.random.key(2)), mesh)
+        programs = []
+        for rows in (np.arange(16) + start for start in range(3)):
+            state, metrics = run(state, dict.fromkeys(data, rows), placed)
+            programs.append(len(COMPILED))
+        assert programs[0] == programs[1] == programs[2]
+        return state.prior, metrics
+
+    assert_close(after(user_mesh()), after(None), tolerance=2e-6)
+
+
 if __name__ == "__main__":
     check_generic_steps()
+    check_joint_steps()
     check_eight_devices()
     check_gradient_through_the_devices()
     check_two_by_four()

@@ -1,17 +1,15 @@
 """Which of a run's test photographs and users its report shows (`report.shown`)."""
 
-import functools
 from typing import Any
 
-import jax
 import numpy as np
 
 from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask.network import Problem
+from jiaa.cli.multitask.users import fused
 from jiaa.cli.options import Config
 from jiaa.models.personality import AESTHETICS
 from jiaa.personalize import RidgeFusion
-from jiaa.personalize.fusion import fusion_prior
 from jiaa.report.shown import SAID, Shown
 from jiaa.types import Episode, Examples, ImageStore
 
@@ -62,7 +60,8 @@ def _users(config: Config, found: Problem, columns: ImageStore) -> dict[str, Any
     """The fields of `Shown` that are about users."""
     assert found.second is not None
     tasks, width = found.dataset.split("test"), len(found.second.outputs)
-    method = RidgeFusion(width, config.fusion.strength, config.fusion.offset)
+    section = config.fusion
+    method = RidgeFusion(width, section.strength, section.offset)
     parts: dict[str, list[Any]] = {name: [] for name in (*SAID, "weights", "images")}
     names = []
     rated = np.flatnonzero(np.asarray(tasks.mask).sum(axis=1) > PICTURES)
@@ -78,7 +77,7 @@ def _users(config: Config, found: Problem, columns: ImageStore) -> dict[str, Any
         support = Examples(ids, scores, others)
         query = Examples(ids[kept], scores[kept], np.ones(len(kept), bool))
         user = np.asarray(task.user_id)
-        said = _said(method, Episode(user, support, query), columns)
+        said = fused(method, Episode(user, support, query), columns)
         for name, values in said.items():
             parts[name].append(np.asarray(values))
         parts["user"].append(scores[kept])
@@ -91,19 +90,6 @@ def _users(config: Config, found: Problem, columns: ImageStore) -> dict[str, Any
         "weights": stacked["weights"],
         "scores": {name: stacked[name] for name in SAID},
     }
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _said(method: RidgeFusion, episode: Episode, columns: ImageStore) -> dict[str, Any]:
-    """{"fused", "generic": unit scores of the query, "weights"} of one user."""
-    prior, key = fusion_prior(method.width), jax.random.key(0)
-    adapted = method.adapt(prior, episode, columns, key=key)
-    ways = {"fused": adapted, "generic": method.init(prior)}
-    scores = {
-        name: method.predict(prior, way, episode.query, columns)
-        for name, way in ways.items()
-    }
-    return {**scores, "weights": adapted["weights"]}
 
 
 def _nobody(width: int) -> dict[str, Any]:

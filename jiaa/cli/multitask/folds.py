@@ -10,7 +10,7 @@ import numpy as np
 from jiaa.cli import run
 from jiaa.cli.multitask.check import check
 from jiaa.cli.multitask.data import SECOND
-from jiaa.cli.multitask.measure import GENERIC_FILE
+from jiaa.cli.multitask.measure import GENERIC_FILE, variant
 from jiaa.cli.multitask.second import FOLDS
 from jiaa.cli.options import Config, ConfigError
 from jiaa.data.store import replacing
@@ -44,6 +44,7 @@ def ten_folds(
     target = Path(workdir) / GENERIC_FILE
     if processes.is_first():
         measured = {"method": config.method, "dataset": config.dataset}
+        measured["variant"] = variant(config)
         measured |= {"folds": [x["traits"] for x in found], "traits": _means(found)}
         with replacing(target) as path:
             path.write_text(json.dumps(measured, indent=2) + "\n")

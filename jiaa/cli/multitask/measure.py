@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,13 +15,12 @@ from jiaa.cli.multitask import examples
 from jiaa.cli.multitask.check import check
 from jiaa.cli.multitask.network import Problem, elsewhere, problem
 from jiaa.cli.multitask.predict import predict
-from jiaa.cli.multitask.users import fusion, output_store, personalise
+from jiaa.cli.multitask.users import fused, fusion, output_store, personalise
 from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.problem import Learned, load
 from jiaa.data.store import replacing
 from jiaa.evaluate import generic
 from jiaa.models.personality import AESTHETICS, unit_score
-from jiaa.personalize.fusion import fusion_prior
 from jiaa.report import write_report
 from jiaa.report.shown import SHOWN_FILE, write_shown
 from jiaa.train import processes
@@ -49,6 +47,7 @@ def evaluate(
         ids = test_ids(found)
         outputs = _outputs(config, found, learned, ids, progress=progress)
         measured = {"method": config.method, "dataset": config.dataset}
+        measured["variant"] = variant(config)
         measured |= measure(config, found, outputs, ids)
         measured |= _traits(config, found, learned, progress=progress)
         measured |= _cross(config, found, learned, progress=progress)
@@ -67,6 +66,16 @@ def evaluate(
             write_report([workdir], workdir)
         processes.wait_for_all("evaluated")
     return Path(workdir) / (GENERIC_FILE if columns is None else "summary.json")
+
+
+def variant(config: Config) -> list[str]:
+    """What tells a row of a table from others of its method: Kong's parts, one task."""
+    if config.model.kong:
+        return list(config.model.kong)
+    tasks = config.generic.tasks
+    alone = config.second.task != "none" and len(tasks) == 1
+    task = AESTHETICS if AESTHETICS in tasks else config.second.task
+    return [task] if alone else []
 
 
 def _write(
@@ -179,27 +188,20 @@ def _inter_task(
     if AESTHETICS not in outputs or found.second is None:
         return {}
     name, dataset = found.second.name, found.dataset
-    images, train = len(dataset.image_names), dataset.generic_ids()
-    fitted = _outputs(config, found, learned, train, progress=progress)
+    train = dataset.generic_ids()
     truth = sources_of.crowd(dataset, "train").scores[train]
-    support, query = (
-        Examples(rows, scores.astype(np.float32), np.ones(len(rows), bool))
-        for rows, scores in ((train, truth), (ids, np.zeros(len(ids))))
-    )
+    learning = _outputs(config, found, learned, train, progress=progress)
+    both = {k: np.concatenate([learning[k], x]) for k, x in outputs.items()}
+    rows, images = np.concatenate([train, ids]), len(dataset.image_names)
+    support = Examples(train, truth, np.ones(len(train), bool))
+    query = Examples(ids, np.zeros(len(ids), np.float32), np.ones(len(ids), bool))
     width = len(found.second.outputs)
-    method = fusion(config, width=width, shots=len(train), offset=False)
-
-    @jax.jit
-    def fit(prior, episode, store, key):
-        return method.adapt(prior, episode, store, key=key)
-
-    prior, key = fusion_prior(width), jax.random.key(config.seed)
-    store = output_store(images, fitted, train, second=name)
-    episode = Episode(np.zeros((), np.int32), support, support)
-    adapted = fit(prior, episode, store, key)
-    store = output_store(images, outputs, ids, second=name)
-    score = np.asarray(jax.jit(method.predict)(prior, adapted, query, store))
-    weights = adapted.get("params", adapted)["weights"]
+    said = fused(
+        fusion(config, width=width, shots=len(train), offset=False),
+        Episode(np.zeros((), np.int32), support, query),
+        output_store(images, both, rows, second=name),
+    )
+    weights, score = (np.asarray(said[x]) for x in ("weights", "fused"))
     bare = Problem(dataset, None, found.network)
     measured = measure(config, bare, {AESTHETICS: score[:, None]}, ids)["generic"]
     named = dict(zip(found.second.outputs, weights.tolist(), strict=True))

@@ -1,7 +1,7 @@
 """What a multi-task network reads, and what it predicts of photographs."""
 
 import dataclasses
-from typing import Any
+import functools
 
 import flax.linen as nn
 import jax
@@ -19,7 +19,7 @@ from jiaa.train import mesh as train_mesh
 from jiaa.train import processes
 from jiaa.types import ImageStore
 
-BATCH = 100  # photographs, about
+BATCH = 100  # photographs
 
 
 def entrance(config: Config) -> tuple[View, str]:
@@ -92,34 +92,25 @@ def predict(
         )
     local = jax.local_devices()
     mesh = train_mesh.user_mesh(local) if len(local) > 1 else None
-
-    @jax.jit
-    def outputs(variables, content):
-        content = train_mesh.shard_images(content, mesh)
-        return network.apply(variables, view.predicting(content), method=method)
-
+    size = -(-BATCH // len(local)) * len(local)
     variables = train_mesh.replicate(variables, mesh)
-    found = _in_batches(outputs, variables, store, ids, mesh=mesh, progress=progress)
-    return processes.from_first(found)
-
-
-def _in_batches(
-    outputs: Any,
-    variables: PyTree,
-    store: ImageStore,
-    ids: Int[np.ndarray, " image"],
-    *,
-    mesh: Mesh | None,
-    progress: bool,
-) -> dict[str, Float[np.ndarray, "needed output"]]:
-    """`outputs(variables, content)` of all images, whose last batch is filled up."""
-    devices = 1 if mesh is None else mesh.size
-    size = -(-min(BATCH, len(ids)) // devices) * devices
     parts = []
     starts = range(0, len(ids), size)
     for start in tqdm(starts, desc="predict", unit="batch", disable=not progress):
         rows = ids[start : start + size]
         full = np.pad(rows, (0, size - len(rows)), mode="edge")
-        found = outputs(variables, jnp.asarray(store.content[full]))
+        content = jnp.asarray(store.content[full])
+        found = _outputs(
+            variables, content, network=network, view=view, method=method, mesh=mesh
+        )
         parts.append({k: np.asarray(x)[: len(rows)] for k, x in found.items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    names = parts[0]
+    return processes.from_first(
+        {name: np.concatenate([part[name] for part in parts]) for name in names}
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("network", "view", "method", "mesh"))
+def _outputs(variables, content, *, network, view, method, mesh: Mesh | None):
+    content = train_mesh.shard_images(content, mesh)
+    return network.apply(variables, view.predicting(content), method=method)

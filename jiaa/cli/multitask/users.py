@@ -1,5 +1,6 @@
 """The second stage: inter-task fusion of every test user (Table V and Fig. 6)."""
 
+import functools
 import os
 from typing import Any
 
@@ -20,13 +21,15 @@ from jiaa.models.personality import AESTHETICS, Branch, WeightedFusion, unit_sco
 from jiaa.personalize import Finetune, RidgeFusion
 from jiaa.personalize.fusion import fusion_prior, stepped_fusion
 from jiaa.train import processes
-from jiaa.types import ImageStore, Personalizer
+from jiaa.types import Episode, ImageStore, Personalizer
 
 # Of the released program: its small network, and all else.
 RELEASED_RATES = (("weights/.*", 1e-3), (".*", 1e-5))
 
 
-def fusion(config: Config, *, width: int, shots: int, offset: bool) -> Personalizer:
+def fusion(
+    config: Config, *, width: int, shots: int, offset: bool
+) -> RidgeFusion | Finetune:
     """Eq. 6 on `output_store`, fitted as `config.fusion` says: "ridge" or "steps".
 
     Args:
@@ -43,6 +46,25 @@ def fusion(config: Config, *, width: int, shots: int, offset: bool) -> Personali
     return construct(
         "fusion", RidgeFusion, width=width, strength=section["strength"], offset=offset
     )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def fused(
+    method: RidgeFusion | Finetune, episode: Episode, columns: ImageStore
+) -> dict[str, Any]:
+    """{"fused", "generic": unit scores of the query, "weights"} of one user.
+
+    `method` is of `fusion`, `columns` of `output_store`.
+    """
+    prior = fusion_prior(columns.content.shape[1] - 1)
+    # The order of batches is all that is drawn.
+    adapted = method.adapt(prior, episode, columns, key=jax.random.key(0))
+    ways = {"fused": adapted, "generic": method.init(prior)}
+    scores = {
+        name: method.predict(prior, way, episode.query, columns)
+        for name, way in ways.items()
+    }
+    return {**scores, "weights": adapted.get("params", adapted)["weights"]}
 
 
 def _method(

@@ -1,15 +1,15 @@
 """From the databases' own raw files to joint training steps."""
 
+import contextlib
 import json
 
 import experiments
 import numpy as np
 import pytest
 from experiments_multitask import shrink, tiny_backbone  # noqa: F401
-from safetensors.numpy import load_file
 
-from jiaa.cli import run
-from jiaa.cli.multitask import data, feeding, measure, second
+from jiaa.cli import build, run
+from jiaa.cli.multitask import data, feeding, measure, network, second
 from jiaa.data.embedded import load_synthetic
 from jiaa.data.synthetic.formats import FORMATS
 
@@ -52,9 +52,6 @@ def of_raw(name, raw, *, stream=False, **second_fields):
         config.second.update({"name": other, "image_size": None, "stream": stream})
         config.second.root = str(raw.get(other, ""))
         config.second.update(second_fields)
-        config.generic.steps = 2
-        # Weights of 0.01 to 0.1 would hide that two steps differ.
-        config.generic.rates = ((".*", 0.05),)
     return config.lock()
 
 
@@ -64,37 +61,44 @@ def build_second(config):
     return second.second_task(config, synthetic, progress=False)
 
 
-def trained(config, workdir):
-    return load_file(run.train(config, workdir, progress=False))
-
-
 def test_ava_and_psycho_flickr_are_learned_from_together(raw, tmp_path):
     config = of_raw("pa_iaa/ava_inception_v3", raw)
-    resident = trained(config, tmp_path / "resident")
-    run.evaluate(config, tmp_path / "resident", progress=False)
-    measured = json.loads((tmp_path / "resident" / measure.GENERIC_FILE).read_text())
+    run.train(config, tmp_path, progress=False)
+    run.evaluate(config, tmp_path, progress=False)
+    measured = json.loads((tmp_path / measure.GENERIC_FILE).read_text())
     assert measured["images"] == 5  # 8 % of 60
     assert measured["trait_users"] == 2  # a tenth of 20
     assert len(measured["correlations"]) == 5
-    # Read ahead of the steps from the files, they teach the same.
-    streamed = trained(
-        of_raw("pa_iaa/ava_inception_v3", raw, stream=True), tmp_path / "stream"
-    )
-    assert streamed.keys() == resident.keys()
-    for name, values in resident.items():
-        np.testing.assert_allclose(streamed[name], values, atol=1e-5, err_msg=name)
 
 
-def test_aadb_without_raters_is_learned_from_by_its_mean_scores(raw, tmp_path):
+def test_what_is_read_ahead_is_what_lies_on_the_device(raw):
+    feeds = []
+    for stream in (False, True):
+        config = of_raw("pa_iaa/ava_inception_v3", raw, stream=stream)
+        dataset = build.dataset(config, progress=False)
+        task = second.second_task(config, dataset, progress=False)
+        sources = {"aesthetics": data.aesthetics(dataset), "second": task.data}
+        feeds.append(feeding.feed(config, sources, None))
+    rows, ahead = feeds
+    assert (rows.resident is None, ahead.resident is None) == (False, True)
+    with contextlib.closing(ahead.batches):
+        for _ in range(3):
+            chosen, read = next(rows.batches), next(ahead.batches)
+            for name, labelled in rows.resident.items():
+                for field, values in labelled.take(chosen[name]).items():
+                    np.testing.assert_array_equal(values, read[name][field])
+    assert rows.batches.get_state() == ahead.batches.get_state()
+
+
+def test_aadb_without_raters_is_learned_from_by_its_mean_scores(raw):
     config = of_raw("pdmtl/aadb_densenet121", raw)
-    trained(config, tmp_path)
-    run.evaluate(config, tmp_path, progress=False)
-    measured = json.loads((tmp_path / measure.GENERIC_FILE).read_text())
-    assert measured["images"] == 6
-    assert np.isfinite(measured["inter_task"]["generic"]["rmse"])
-    config.model.aesthetics = "softmax"
+    dataset = build.dataset(config, progress=False)
+    labels = data.aesthetics(dataset).labels
+    assert list(labels) == ["score"]
+    assert (labels["score"] > 0).all()
+    assert len(measure.test_ids(network.Problem(dataset, None, None))) == 6
     with pytest.raises(data.ConfigError, match="no distribution to learn"):
-        run.train(config, tmp_path / "other", progress=False)
+        data.crowd(dataset, "train").distribution("aadb")
 
 
 def test_avas_votes_are_mt_iaas_second_task(raw):
@@ -113,4 +117,4 @@ def test_a_batch_beyond_a_database_is_refused(raw):
     task = build_second(config)
     config.generic.batch_size = 500
     with pytest.raises(data.ConfigError, match=r"exceeds the \d+ examples of 'second'"):
-        feeding.feed(config, {"second": task.data})
+        feeding.feed(config, {"second": task.data}, None)
