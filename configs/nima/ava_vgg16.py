@@ -2,7 +2,8 @@
 
 ACC 80.6 %, SROCC .592, EMD .054. The distribution of votes by the earth mover's distance
 with r = 2; one softmax layer after dropout 0.75, SGD with momentum, 3e-7 for the backbone
-and 3e-6 for the new layer, images of 256 pixels cropped to 224 and mirrored.
+and 3e-6 for the new layer, images of 256 pixels cropped to 224 and mirrored. Ten epochs:
+the paper's rates fall after ten epochs for the first time.
 
     python scripts/train.py    --config configs/nima/ava_vgg16.py --workdir runs/nima --config.data.root=AVA --config.model.weights=vgg16.safetensors
     python scripts/evaluate.py --config configs/nima/ava_vgg16.py --workdir runs/nima --config.data.root=AVA
@@ -29,6 +30,7 @@ def get_config():
     config.generic.loss = "emd"
     config.generic.optimizer_options = {"momentum": 0.9}
     config.generic.rates = (("backbone/.*", 3e-7), (".*", 3e-6))
+    config.generic.schedule = "constant"
     config.generic.steps = 10 * 4_600
     config.generic.steps_per_epoch = 4_600
     config.evaluate.threshold = 0.5

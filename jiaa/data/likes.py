@@ -31,7 +31,8 @@ class Likes:
         """(images that some likes are of, mean traits of who likes each of them).
 
         What a squared error learns from a photograph is the mean of those who like it;
-        learning from one liker at a time adds noise and nothing else.
+        learning from one liker at a time adds noise and nothing else. A photograph
+        counts once here, in PA_IAA's eq. 5 once for each of those who like it.
         """
         images, place = np.unique(self.image[rows], return_inverse=True)
         total = np.zeros((len(images), self.traits.shape[1]))

@@ -52,6 +52,36 @@ def test_a_config_has_the_documented_fields_and_survives_json(name):
     assert (config.method, dataset.startswith(config.dataset)) == (method, True)
 
 
+def test_the_papers_numbers_are_the_configs():
+    """PDMTL, Sec. 4.1; PA_IAA, Sec. IV-A3 and eq. 8; batches of 50."""
+    flickr, ava, pdmtl = (
+        experiments.load(name)
+        for name in (
+            "pa_iaa/flickr_aes_inception_v3",
+            "pa_iaa/ava_inception_v3",
+            "pdmtl/ava_densenet121",
+        )
+    )
+    for config in (flickr, ava, pdmtl):
+        generic = config.generic
+        assert dict(generic.rates) == {"backbone/.*": 1e-5, ".*": 1e-4}
+        assert build.plain(generic.optimizer_options) == {
+            "momentum": 0.9,
+            "weight_decay": 1e-5,
+        }
+        assert (generic.optimizer, generic.schedule) == ("sgd", "exponential_epochs")
+        assert tuple(config.model.hidden) == (1024, 512)
+        assert config.fusion.rate == 1e-4
+    assert flickr.generic.steps_per_epoch == 35_263 // 50
+    assert ava.generic.steps_per_epoch == pdmtl.generic.steps_per_epoch == 230_000 // 50
+    for config, epochs in ((flickr, 50), (ava, 50), (pdmtl, 20)):
+        assert config.generic.steps == epochs * config.generic.steps_per_epoch
+        assert config.fusion.epochs == epochs
+    assert (flickr.generic.mode, flickr.generic.gamma) == ("joint", 1.0)
+    assert (flickr.model.batch_norm, pdmtl.model.batch_norm) == (True, False)
+    assert pdmtl.generic.mode == "alternating"
+
+
 # One a method; the others differ in backbone, database and numbers of steps alone.
 # With what each of them does besides.
 SMALL = {

@@ -1,7 +1,6 @@
 """Likes from PsychoFlickr's raw files: its ten folds, and who likes a photograph."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from jiaa.data import load
 from jiaa.data.likes import Likes, dataset_likes
 from jiaa.data.synthetic.formats import FORMATS
-from jiaa.types import ImageStore, UserTasks
+from jiaa.types import ImageStore
 
 
 def test_the_target_of_a_photograph_is_its_likers_mean():
@@ -23,13 +22,12 @@ def test_the_target_of_a_photograph_is_its_likers_mean():
 
 
 def test_a_fold_divides_people_and_photographs(tmp_path):
-    root = FORMATS["psycho_flickr"](tmp_path, users=20, images=60, image_size=8)
+    root = FORMATS["psycho_flickr"](tmp_path, users=20, images=60, image_size=16)
     options = {"root": root, "image_size": 8, "progress": False}
     tested = set()
     for fold in range(10):
-        likes, learned, held_out = dataset_likes(
-            load("psycho_flickr", fold=fold, **options)
-        )
+        dataset = load("psycho_flickr", fold=fold, **options)
+        likes, learned, held_out = dataset_likes(dataset)
         assert set(likes.user[learned]).isdisjoint(likes.user[held_out])
         assert set(likes.image[learned]).isdisjoint(likes.image[held_out])
         people = np.unique(likes.user[held_out])
@@ -45,17 +43,15 @@ def test_a_fold_divides_people_and_photographs(tmp_path):
         dataset_likes(rated)
     with pytest.raises(ValueError, match="'aadb' has no test and train users"):
         dataset_likes(dataclasses.replace(rated, tasks={}))
+    for wrong in (np.nan, 1.5):
+        with pytest.raises(ValueError, match=r"user '.*' are \[.*\]; expected .* -1"):
+            dataset_likes(with_trait(dataset, wrong))
 
 
-@pytest.mark.parametrize("wrong", [np.nan, 1.5])
-def test_traits_that_are_none_are_refused_with_the_users_name(wrong):
-    ids, mask = np.array([[0], [1]]), np.ones((2, 1), bool)
-    traits = np.array([[[0.5]], [[wrong]]], np.float32)
-    side = {"traits": traits}
-    tasks = UserTasks(np.array([3, 4]), ids, ids.astype(np.float32), mask, side)
-    of_split = {"train": tasks[:1], "test": tasks[1:]}
-    dataset = SimpleNamespace(
-        name="likes", tasks=of_split, workers={3: "ann", 4: "bob"}, store=None
-    )
-    with pytest.raises(ValueError, match=r"'bob' are \[.*\]; expected .* -1 to 1"):
-        dataset_likes(dataset)
+def with_trait(dataset, value):
+    """`dataset` with this trait of the first training user."""
+    tasks = dataset.tasks["train"]
+    traits = np.array(tasks.side["traits"])
+    traits[0, :, 2] = value
+    tasks = dataclasses.replace(tasks, side={**tasks.side, "traits": traits})
+    return dataclasses.replace(dataset, tasks={**dataset.tasks, "train": tasks})

@@ -62,10 +62,9 @@ def test_outputs_are_the_papers_functions(output, expected):
 def test_a_branch_is_two_layers_each_with_batch_norm(rng):
     head = branch(5, "tanh", batch_norm=True, output_norm=True)
     features = jnp.asarray(rng.normal(size=(7, 4)), jnp.float32)
-    variables = head.init(jax.random.key(0), features)
-    got, _ = head.apply(
-        variables, features, batch_statistics=True, mutable=["batch_stats"]
-    )
+    variables = jax.jit(head.init)(jax.random.key(0), features)
+    learning = {"batch_statistics": True, "mutable": ["batch_stats"]}
+    got, _ = jax.jit(lambda v, x: head.apply(v, x, **learning))(variables, features)
     x, params = np.asarray(features), jax.tree.map(np.asarray, variables["params"])
 
     def normalised(x):
@@ -80,7 +79,7 @@ def test_a_branch_is_two_layers_each_with_batch_norm(rng):
 
 def test_a_task_that_is_not_asked_for_leaves_no_trace(images):
     model = network(batch_norm=True)
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
 
     def loss(params):
         outputs, changed = model.apply(
@@ -93,7 +92,7 @@ def test_a_task_that_is_not_asked_for_leaves_no_trace(images):
         assert list(outputs) == ["traits"]
         return jnp.sum(outputs["traits"] ** 2), changed["batch_stats"]
 
-    gradient, stats = jax.grad(loss, has_aux=True)(variables["params"])
+    gradient, stats = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
     assert all(not x.any() for x in jax.tree.leaves(gradient["branches_aesthetics"]))
     assert any(x.any() for x in jax.tree.leaves(gradient["backbone"]))
     before = variables["batch_stats"]["branches_aesthetics"]
@@ -109,7 +108,7 @@ def test_the_generic_score_is_the_mean_of_the_distribution(images):
     np.testing.assert_allclose(unit_score(shares), [0.75], rtol=1e-6)
     np.testing.assert_allclose(unit_score(jnp.array([[0.3]])), [0.3])
     model = network()
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     features = model.apply(variables, images, method="features")
     outputs = model.apply(variables, images)
     score = model.apply(variables, features, method="score")
@@ -120,7 +119,7 @@ def test_the_released_fusion_starts_at_the_generic_score(images):
     first = network()
     small = Branch(hidden=(3,), outputs=5, output="linear", zero=True)
     fused = WeightedFusion(first, small)
-    variables = fused.init(jax.random.key(0), images)
+    variables = jax.jit(fused.init)(jax.random.key(0), images)
     outputs = first.apply({"params": variables["params"]["network"]}, images)
     got = fused.apply(variables, images)
     np.testing.assert_allclose(got, unit_score(outputs["aesthetics"]), rtol=1e-6)
@@ -139,7 +138,7 @@ def test_the_released_fusion_starts_at_the_generic_score(images):
 @pytest.mark.parametrize("parts", [{}, {"attributes": 3}, {"contents": 4}])
 def test_kongs_score_is_the_mean_over_contents(images, parts):
     model = KongNet(Means(), hidden=3, **parts)
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     outputs = model.apply(variables, images)
     assert outputs["aesthetics"].shape == (6, 1)
     assert set(outputs) - {"aesthetics"} == {

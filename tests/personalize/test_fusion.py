@@ -86,11 +86,10 @@ def test_a_constant_trait_beside_an_offset_gets_no_weight(user):
     assert abs(float(weights[2])) < 1e-5
 
 
-@pytest.mark.parametrize("offset", [False, True])
-def test_ridge_fusion_keeps_the_contract(user, offset):
+def test_ridge_fusion_keeps_the_contract(user):
     episode, store = user
     check_personalizer(
-        RidgeFusion(offset=offset),
+        RidgeFusion(),
         fusion_prior(),
         episode,
         store,
