@@ -21,6 +21,7 @@ from jiaa.cli.learn import (
 )
 from jiaa.cli.multitask import learn as multitask_learn
 from jiaa.cli.multitask import measure as multitask_measure
+from jiaa.cli.multitask.check import check as check_multitask
 from jiaa.cli.options import Config
 from jiaa.cli.problem import PRIOR_FILE, borrowed, save
 from jiaa.cli.settings import differences, finished_file, recorded_config
@@ -32,7 +33,7 @@ from jiaa.train import processes
 from jiaa.train.workdir import WorkdirError, locked
 
 logger = logging.getLogger(__name__)
-SECTIONS = ("data", "model", "trunk")  # that training and evaluation share
+SECTIONS = ("data", "model", "trunk", "second")  # that both stages share
 
 
 def train(
@@ -49,10 +50,15 @@ def train(
     workdir, the first one alone writes there, apart from the checkpoints.
     """
     progress = progress and processes.is_first()
+    _check(config)
+    build.check_weights(config)
     if is_multitask(config):
         return multitask_learn.train(config, workdir, progress=progress)
-    check(config)
-    build.check_weights(config)
+    return _train_users(config, workdir, progress)
+
+
+def _train_users(config: Config, workdir, progress: bool) -> Path:
+    """The prior of `configs/common.py`: generic, and meta-learned if it has steps."""
     with open_workdir(config, workdir) as opened:
         target = Path(workdir) / PRIOR_FILE
         if processes.agreed(target.is_file()):
@@ -87,13 +93,17 @@ def evaluate(
     spread over all devices; of several processes the first one writes.
     """
     progress = progress and processes.is_first()
-    if is_multitask(config):
-        finished_file(workdir, PRIOR_FILE)
-        _check_same(config, workdir, sections=(*SECTIONS, "second"))
-        return multitask_measure.evaluate(config, workdir, progress=progress)
-    check(config)
+    _check(config)
     finished_file(workdir, PRIOR_FILE)
     _check_same(config, workdir)
+    if is_multitask(config):
+        return multitask_measure.evaluate(config, workdir, progress=progress)
+    _evaluate_users(config, workdir, progress)
+    return Path(workdir) / "summary.json"
+
+
+def _evaluate_users(config: Config, workdir, progress: bool) -> None:
+    """Adapts to every test user and measures; results.csv, summary.json, report.md."""
     with locked(workdir) if processes.is_first() else contextlib.nullcontext():
         dataset = _dataset(config, progress)
         tasks = dataset.split("test")
@@ -123,12 +133,15 @@ def evaluate(
             )
             write_report([workdir], workdir)
         processes.wait_for_all("evaluated")
-    return Path(workdir) / "summary.json"
 
 
 def is_multitask(config: Config) -> bool:
     """Whether a config is one of `configs/common_multitask.py`."""
     return config.get("program") == "multitask"
+
+
+def _check(config: Config) -> None:
+    (check_multitask if is_multitask(config) else check)(config)
 
 
 def _dataset(config: Config, progress: bool) -> Dataset:
@@ -148,11 +161,7 @@ def _foresee(config: Config, dataset: Dataset) -> None:
         logger.warning("training goes on, but evaluation would stop: %s", error)
 
 
-def _check_same(
-    config: Config,
-    workdir: str | os.PathLike[str],
-    sections: tuple[str, ...] = SECTIONS,
-) -> None:
+def _check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
     """Refuses to measure a run on other data, or through another network, than its own.
 
     Users of another split or seed may have been training users.
@@ -164,7 +173,11 @@ def _check_same(
                 f"{workdir} holds a run of {name} {recorded.get(name)!r}, not "
                 f"{config[name]!r}; name the workdir of this --config"
             )
-    wrong = differences(recorded, config, sections=sections)
+    wrong = differences(recorded, config, sections=SECTIONS)
+    if is_multitask(config):
+        pair = [tuple(x.generic.tasks) for x in (recorded, config)]
+        if set(pair[0]) != set(pair[1]):
+            wrong.append(f"generic.tasks is {pair[0]!r} there, {pair[1]!r} here")
     if wrong:
         raise WorkdirError(
             f"{workdir} was trained otherwise: {'; '.join(wrong)}. Evaluate with the "

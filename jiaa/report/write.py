@@ -50,13 +50,7 @@ def write_report(
     measured = [found for x in workdirs if (found := read_generic(x))]
     alone = [Path(found["workdir"]) for found in measured if not found["users"]]
     runs = [read_run(x) for x in workdirs if Path(x) not in alone]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise NotADirectoryError(
-            f"{out} is a file, or lies below one; name a folder for report.md and its "
-            "figures, which is made if it is not there."
-        ) from error
+    _make_folder(out)
     parts = ["# Personalized image aesthetics: results", METHOD_NOTE]
     names = [run.dataset for run in runs] + [found["dataset"] for found in measured]
     for dataset in dict.fromkeys(names):
@@ -74,6 +68,16 @@ def write_report(
     part.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     os.replace(part, path)
     return path
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"{out} is a file, or lies below one; name a folder for report.md and its "
+            "figures, which is made if it is not there."
+        ) from error
 
 
 def _section(

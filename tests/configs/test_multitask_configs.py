@@ -13,6 +13,7 @@ from configs import common_multitask
 from jiaa.cli import build, run
 from jiaa.cli.multitask import check, measure
 from jiaa.report.shown import read_shown
+from jiaa.train.workdir import WorkdirError
 
 NAMES = experiments.names("multitask")
 RECORDED = {
@@ -126,6 +127,10 @@ def test_a_config_trains_and_evaluates(name, tmp_path, monkeypatch):
         assert shown.images.shape == (4, 24, 24, 3)
         assert (np.diff(shown.true @ np.arange(1, 6)) <= 0).all()
         assert shown.user_images.shape[:2] == shown.scores["fused"].shape == (2, 4)
+    if name.startswith("nima"):
+        config.data.seed = 7
+        with pytest.raises(WorkdirError, match=r"data\.seed is None there, 7 here"):
+            run.evaluate(config, tmp_path, progress=False)
 
 
 def test_every_shipped_config_is_in_order(monkeypatch):

@@ -92,7 +92,6 @@ def check(config: Config) -> None:
     _check_model(config)
     _check_evaluation(config)
     _check_rates(config)
-    build.check_weights(config)
 
 
 def _check_numbers(config: Config) -> None:

@@ -16,7 +16,6 @@ from jiaa.cli import build, devices, learners
 from jiaa.cli.learn import merged, open_workdir, train_stage
 from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask import feeding
-from jiaa.cli.multitask.check import check
 from jiaa.cli.multitask.network import Problem, problem
 from jiaa.cli.multitask.predict import changing, entrance, features
 from jiaa.cli.options import Config
@@ -36,13 +35,11 @@ from jiaa.types import ImageStore
 def train(
     config: Config, workdir: str | os.PathLike[str], *, progress: bool = True
 ) -> Path:
-    """Trains all tasks, or goes on where a killed run stopped.
+    """Trains all tasks, or goes on where a killed run stopped; returns what it learned.
 
-    Returns the path of what was learned; a finished workdir is left as it is. Every
-    task's batch is spread over all devices; of several processes, which share the
+    Every task's batch is spread over all devices; of several processes, which share the
     workdir, the first one writes there.
     """
-    check(config)
     mesh = devices.for_batch(config.generic.batch_size, "generic.batch_size")
     with open_workdir(config, workdir) as opened:
         target = Path(workdir) / PRIOR_FILE

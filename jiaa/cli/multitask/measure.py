@@ -12,7 +12,6 @@ import numpy as np
 from jiaa.cli import build
 from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask import examples
-from jiaa.cli.multitask.check import check
 from jiaa.cli.multitask.network import Problem, elsewhere, problem
 from jiaa.cli.multitask.predict import predict
 from jiaa.cli.multitask.users import fused, fusion, output_store, personalise
@@ -41,7 +40,6 @@ def evaluate(
     users and two tasks, results.csv and summary.json. Returns the path of the last of
     the JSON files. Of several processes the first one writes.
     """
-    check(config)
     with locked(workdir) if processes.is_first() else contextlib.nullcontext():
         found, learned = problem(config, progress=progress), load(workdir)
         ids = test_ids(found)

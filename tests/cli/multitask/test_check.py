@@ -1,12 +1,11 @@
 """Multi-task configs that cannot work are refused by field, value and remedy."""
 
 import experiments
-import numpy as np
 import pytest
 from experiments_multitask import shrink, tiny_backbone  # noqa: F401
 
 from jiaa.cli import run
-from jiaa.cli.multitask import check, folds
+from jiaa.cli.multitask import check
 from jiaa.cli.options import ConfigError
 
 TWO = {"model.kong": ("rank",), "model.aesthetics": "sigmoid"}
@@ -62,19 +61,3 @@ def test_nothing_is_left_behind_by_a_refused_run(config, tmp_path):
     with pytest.raises(ConfigError, match="gamma"):
         run.train(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
-
-
-def test_ten_folds_are_of_traits_alone(config, tmp_path):
-    config.generic.tasks = ("aesthetics",)
-    with pytest.raises(ConfigError, match="ten folds are over the users of 'traits'"):
-        folds.ten_folds(config, tmp_path)
-    with pytest.raises(ConfigError, match=r"second\.task is None"):
-        folds.ten_folds(experiments.load("ba_piaa/oasis_squeezenet"), tmp_path)
-
-
-def test_ten_folds_are_averaged_where_a_coefficient_exists():
-    found = [
-        {"traits": {"openness": {"user": user, "image": 0.5}}}
-        for user in (0.25, 0.75, np.nan)
-    ]
-    assert folds._means(found) == {"openness": {"user": 0.5, "image": 0.5}}
