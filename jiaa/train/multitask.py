@@ -87,8 +87,9 @@ class Labelled:
         labels = {name: np.asarray(x[number]) for name, x in self.labels.items()}
         return {**labels, "images": np.asarray(content)}
 
-    def take(self, rows: Int[Array, " row"]) -> dict[str, Any]:
+    def take(self, rows: Int[Array | np.ndarray, " row"]) -> dict[str, Any]:
         """{"images": content, label: values} of some rows."""
+        rows = jnp.asarray(rows)
         content = self.store.take(jnp.take(jnp.asarray(self.image_ids), rows))
         chosen = {name: jnp.asarray(x)[rows] for name, x in self.labels.items()}
         return {**chosen, "images": content}

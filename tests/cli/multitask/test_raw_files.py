@@ -4,6 +4,7 @@ import contextlib
 import json
 
 import experiments
+import flax.linen as nn
 import numpy as np
 import pytest
 from experiments_multitask import shrink, tiny_backbone  # noqa: F401
@@ -96,7 +97,7 @@ def test_aadb_without_raters_is_learned_from_by_its_mean_scores(raw):
     labels = data.aesthetics(dataset).labels
     assert list(labels) == ["score"]
     assert (labels["score"] > 0).all()
-    assert len(measure.test_ids(network.Problem(dataset, None, None))) == 6
+    assert len(measure.test_ids(network.Problem(dataset, None, nn.Dense(1)))) == 6
     with pytest.raises(data.ConfigError, match="no distribution to learn"):
         data.crowd(dataset, "train").distribution("aadb")
 
