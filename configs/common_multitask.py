@@ -32,6 +32,7 @@ def base():
             "shown": 200,
             "likes": 20,
             "voters": 200,
+            "train_images": 0,  # so many, drawn by the seed above, are learned from; 0: all
             "fold": 0,  # which of ten folds of users is held out; None: nobody
         }
     )

@@ -5,7 +5,8 @@
 For each seed: trains and measures the shipped configs of both methods, and PA_IAA's two
 tasks alone. Finished runs in `--out` are kept, so a second call goes on. Prints SROCC
 on the 37 test users, generic SROCC and EMD against the test images' own ratings, the
-traits of held-out users, and the correlation of fitted weights with the generator's.
+traits of held-out users, and the correlation of fitted weights with the generator's:
+the mean over seeds, its spread, and each seed's number.
 """
 
 import argparse
@@ -49,7 +50,8 @@ def weight_correlation(workdir: Path, config) -> float:
     over raters.
     """
     from jiaa.cli import build
-    from jiaa.cli.multitask.measure import OUTPUTS_FILE, output_store
+    from jiaa.cli.multitask.measure import OUTPUTS_FILE
+    from jiaa.cli.multitask.users import output_store
     from jiaa.personalize import RidgeFusion
     from jiaa.personalize.fusion import fusion_prior
     from jiaa.types import Episode, Examples
@@ -119,8 +121,10 @@ def main() -> None:
         each = [measure(row, seed, options.out) for seed in options.seeds]
         for column in each[0]:
             values = [x[column] for x in each]
-            spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
-            print(f"{row:18} {column:22} {np.mean(values):.3f}{spread}", flush=True)
+            mean, spread = np.mean(values), np.std(values)
+            seeds = " ".join(f"{x:.3f}" for x in values)
+            line = f"{row:18} {column:22} {mean:.3f} ± {spread:.3f}  ({seeds})"
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

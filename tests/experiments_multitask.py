@@ -40,6 +40,7 @@ def shrink(config):
             {"name": "synthetic", "users": 20, "images": 40, "shown": 12, "likes": 3}
         )
         config.second.update({"voters": 7, "image_size": 24})
+        config.second.train_images = min(config.second.train_images, 8)
         config.model.update({"backbone": "tiny", "weights": ""})
         config.model.backbone_options = {}
         config.model.hidden = config.model.hidden and (4,)

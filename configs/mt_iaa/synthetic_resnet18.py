@@ -18,4 +18,5 @@ def get_config():
     config.method = "mt_iaa"
     config.second.task = "votes"
     config.second.images = 6_000
+    config.second.train_images = 0
     return config

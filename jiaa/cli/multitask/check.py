@@ -53,6 +53,7 @@ LEAST = {
     "second.shown": 1,
     "second.likes": 1,
     "second.voters": 1,
+    "second.train_images": 0,
     "generic.steps": 1,
     "generic.batch_size": 2,  # BatchNorm makes 0 of a single image
     "generic.steps_per_epoch": 1,

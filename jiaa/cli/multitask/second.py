@@ -46,12 +46,31 @@ def second_task(config: Config, dataset: Dataset, *, progress: bool) -> Second:
     """The second task of `config.second`, which is not "none".
 
     Raises:
-      ConfigError: a database or a column that does not hold what the task needs.
+      ConfigError: a database or a column that does not hold what the task needs, or
+        fewer images than `config.second.train_images`.
     """
     task = config.second.task
     if task == "column":
-        return _column(config, dataset)
-    return {"traits": _traits, "votes": _votes}[task](config, progress=progress)
+        found = _column(config, dataset)
+    else:
+        found = {"traits": _traits, "votes": _votes}[task](config, progress=progress)
+    return dataclasses.replace(found, data=_some(config, found.data))
+
+
+def _some(config: Config, data: Labelled) -> Labelled:
+    """`config.second.train_images` of the images, drawn by its seed; 0: all."""
+    kept = config.second.train_images
+    if kept > len(data):
+        raise ConfigError(
+            f"config.second.train_images is {kept}; {config.second.task!r} has only "
+            f"{len(data)} images to learn from. Set it to 0 for all of them"
+        )
+    if not kept:
+        return data
+    rng = np.random.default_rng(config.second.seed)
+    rows = np.sort(rng.permutation(len(data))[:kept])
+    labels = {name: np.asarray(x)[rows] for name, x in data.labels.items()}
+    return Labelled(np.asarray(data.image_ids)[rows], labels, data.store)
 
 
 def _traits(config: Config, *, progress: bool) -> Second:
