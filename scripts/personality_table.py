@@ -42,6 +42,43 @@ def config_of(row: str, seed: int):
     return config
 
 
+def predicted(workdir: Path, config):
+    """(dataset, a run's outputs for its test images, their ids)."""
+    from jiaa.cli import build
+    from jiaa.cli.multitask.measure import OUTPUTS_FILE
+
+    with np.load(workdir / OUTPUTS_FILE) as found:
+        outputs = dict(found)
+    return build.dataset(config, progress=False), outputs, outputs.pop("ids")
+
+
+def generic_users(workdir: Path, config) -> dict[str, float]:
+    """SROCC on the test users of a single task's scores, on the other rows' splits."""
+    from jiaa import evaluate, metrics
+    from jiaa.cli.multitask.users import output_store
+    from jiaa.evaluate.results import summarise
+    from jiaa.personalize import RidgeFusion
+    from jiaa.personalize.fusion import fusion_prior
+
+    dataset, outputs, ids = predicted(workdir, config)
+    outputs["nothing"] = np.zeros((len(ids), 1), np.float32)
+    store = output_store(len(dataset.image_names), outputs, ids, second="nothing")
+    section = config.evaluate
+    measured = evaluate.personalization(
+        RidgeFusion(1),
+        fusion_prior(1),
+        dataset.split("test"),
+        store,
+        shots=tuple(section.shots),
+        repeats=section.repeats,
+        strategy=section.strategy,
+        metrics={"srocc": metrics.METRICS["srocc"]},
+        names=dataset.workers,
+        key=jax.random.key(section.seed),
+    )
+    return {f"users {x['shots']}": x["mean"] for x in summarise(measured)}
+
+
 def weight_correlation(workdir: Path, config) -> float:
     """Correlation of w_b, fitted to all of a test user's ratings, with the truth.
 
@@ -49,17 +86,12 @@ def weight_correlation(workdir: Path, config) -> float:
     the rater's spread of stars. Pooled over raters and traits, each trait less its mean
     over raters.
     """
-    from jiaa.cli import build
-    from jiaa.cli.multitask.measure import OUTPUTS_FILE
     from jiaa.cli.multitask.users import output_store
     from jiaa.personalize import RidgeFusion
     from jiaa.personalize.fusion import fusion_prior
     from jiaa.types import Episode, Examples
 
-    dataset = build.dataset(config, progress=False)
-    with np.load(workdir / OUTPUTS_FILE) as found:
-        outputs = dict(found)
-    ids = outputs.pop("ids")
+    dataset, outputs, ids = predicted(workdir, config)
     store = output_store(len(dataset.image_names), outputs, ids, second="traits")
     tasks = dataset.split("test")
     method = RidgeFusion(5, config.fusion.strength, config.fusion.offset)
@@ -107,6 +139,8 @@ def measure(row: str, seed: int, out: Path) -> dict[str, float]:
                 numbers[f"users {x['shots']} before"] = x["generic"]
         if row == "pa_iaa":
             numbers["weights' correlation"] = weight_correlation(workdir, config)
+    elif row == "aesthetics alone":
+        numbers |= generic_users(workdir, config)
     return numbers
 
 

@@ -17,6 +17,5 @@ def get_config():
     config = synthetic_resnet18.get_config()
     config.method = "mt_iaa"
     config.second.task = "votes"
-    config.second.images = 6_000
-    config.second.train_images = 0
+    config.second.images = config.second.train_images  # as many as PA_IAA learns from
     return config
