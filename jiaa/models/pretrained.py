@@ -41,6 +41,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 ALEXNET_SPEC = PretrainedSpec(IMAGENET_MEAN, IMAGENET_STD, 224, 4096, "alexnet")
 DENSENET121_SPEC = PretrainedSpec(IMAGENET_MEAN, IMAGENET_STD, 224, 1024, "densenet121")
+VGG16_SPEC = PretrainedSpec(IMAGENET_MEAN, IMAGENET_STD, 224, 4096, "vgg16")
 RESNET18_SPEC = PretrainedSpec(IMAGENET_MEAN, IMAGENET_STD, 224, 512, "resnet18")
 SQUEEZENET_SPEC = PretrainedSpec(
     IMAGENET_MEAN, IMAGENET_STD, 224, 1024, "squeezenet1_1"
@@ -50,13 +51,19 @@ SQUEEZENET_SPEC = PretrainedSpec(
 INCEPTION_V3_SPEC = PretrainedSpec(
     (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 299, 2048, "inception_v3"
 )
+# Not torchvision's: PAM (ICCV 2017) shows 224 px crops; ImageNet's numbers serve.
+INCEPTION_BN_SPEC = PretrainedSpec(
+    IMAGENET_MEAN, IMAGENET_STD, 224, 1024, "Caffe port bninception"
+)
 
 SPECS: dict[str, PretrainedSpec] = {
     "alexnet": ALEXNET_SPEC,
     "densenet121": DENSENET121_SPEC,
+    "inception_bn": INCEPTION_BN_SPEC,
     "inception_v3": INCEPTION_V3_SPEC,
     "resnet18": RESNET18_SPEC,
     "squeezenet": SQUEEZENET_SPEC,
+    "vgg16": VGG16_SPEC,
 }
 
 

@@ -18,10 +18,14 @@ def _as_it_is(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _channels_last_in_6x6_maps(array: np.ndarray) -> np.ndarray:
-    """Of a dense layer on flattened maps: torch has (C, 6, 6), we have (6, 6, C)."""
-    outputs = array.shape[0]
-    return array.reshape(outputs, -1, 6, 6).transpose(0, 2, 3, 1).reshape(outputs, -1)
+def _channels_last(side: int) -> Transform:
+    """Of a dense layer on flattened maps: torch has (C, side, side), we (.., .., C)."""
+
+    def reorder(array: np.ndarray) -> np.ndarray:
+        maps = array.reshape(array.shape[0], -1, side, side)
+        return maps.transpose(0, 2, 3, 1).reshape(array.shape[0], -1)
+
+    return reorder
 
 
 class Tensor(NamedTuple):
@@ -37,9 +41,12 @@ _BIAS = Tensor("params", "bias")
 KINDS: dict[str, dict[str, Tensor]] = {
     "conv": {"weight": Tensor("params", "kernel", (3, 2, 0, 1)), "bias": _BIAS},
     "dense": {"weight": Tensor("params", "kernel", (1, 0)), "bias": _BIAS},
-    "dense_after_6x6_maps": {
-        "weight": Tensor("params", "kernel", (1, 0), _channels_last_in_6x6_maps),
-        "bias": _BIAS,
+    **{
+        f"dense_after_{side}x{side}_maps": {
+            "weight": Tensor("params", "kernel", (1, 0), _channels_last(side)),
+            "bias": _BIAS,
+        }
+        for side in (6, 7)
     },
     "norm": {
         "weight": Tensor("params", "scale"),
@@ -191,12 +198,57 @@ DENSENET121: tuple[Layer, ...] = (
     ("classifier", "classifier", "dense"),
 )
 
+# torchvision has no Inception-BN: these are the layers' names of the Caffe model, as
+# PyTorch's ports of it have them. A trimmed block lacks some.
+_BN_UNITS = (
+    *("1x1", "3x3_reduce", "3x3"),
+    *("double_3x3_reduce", "double_3x3_1", "double_3x3_2", "pool_proj"),
+)
+INCEPTION_BN: tuple[Layer, ...] = (
+    *(
+        layer
+        for theirs, ours in (
+            ("conv1_7x7_s2", "conv1_7x7"),
+            ("conv2_3x3_reduce", "conv2_3x3_reduce"),
+            ("conv2_3x3", "conv2_3x3"),
+        )
+        for layer in _unit(theirs, f"stem/{ours}", conv="", norm="_bn")
+    ),
+    *(
+        layer
+        for block in ("3a", "3b", "3c", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+        for unit in _BN_UNITS
+        for layer in _unit(
+            f"inception_{block}_{unit}",
+            f"inception_{block}/{unit}",
+            conv="",
+            norm="_bn",
+        )
+    ),
+    ("last_linear", "classifier", "dense"),
+)
+
+VGG16: tuple[Layer, ...] = (
+    *(
+        (f"features.{index}", f"conv{block}_{layer}", "conv")
+        for block, indices in enumerate(
+            ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)), 1
+        )
+        for layer, index in enumerate(indices, 1)
+    ),
+    ("classifier.0", "dense1", "dense_after_7x7_maps"),
+    ("classifier.3", "dense2", "dense"),
+    ("classifier.6", "classifier", "dense"),
+)
+
 LAYERS: dict[str, tuple[Layer, ...]] = {
     "alexnet": ALEXNET,
     "densenet121": DENSENET121,
+    "inception_bn": INCEPTION_BN,
     "inception_v3": INCEPTION_V3,
     "resnet18": RESNET18,
     "squeezenet": SQUEEZENET,
+    "vgg16": VGG16,
 }
 
 # Names that a right file may hold and that have no place in the model: torch's count of

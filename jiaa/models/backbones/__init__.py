@@ -6,22 +6,28 @@ import flax.linen as nn
 
 from jiaa.models.backbones.alexnet import AlexNet
 from jiaa.models.backbones.densenet import DenseNet121
+from jiaa.models.backbones.inception_bn import InceptionBN
 from jiaa.models.backbones.inception_v3 import InceptionV3
 from jiaa.models.backbones.resnet import ResNet18
 from jiaa.models.backbones.squeezenet import SqueezeNet
+from jiaa.models.backbones.vgg import VGG16
 
 BACKBONES: dict[str, type[nn.Module]] = {
     "alexnet": AlexNet,
     "densenet121": DenseNet121,
+    "inception_bn": InceptionBN,
     "inception_v3": InceptionV3,
     "resnet18": ResNet18,
     "squeezenet": SqueezeNet,
+    "vgg16": VGG16,
 }
 
 __all__ = [
     "BACKBONES",
+    "VGG16",
     "AlexNet",
     "DenseNet121",
+    "InceptionBN",
     "InceptionV3",
     "ResNet18",
     "SqueezeNet",

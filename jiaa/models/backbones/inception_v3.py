@@ -34,9 +34,13 @@ class Fork(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """A 3x3 pool: "average" with stride 1 and padding, or "max" with stride 2."""
+    """A 3x3 pool: "average" with stride 1 and padding, or one of `MAX_POOLS`."""
 
     kind: str
+
+
+# Stride and padding of each.
+MAX_POOLS = {"max": (2, 0), "max_halved": (2, 1), "max_same": (1, 1)}
 
 
 Branch = tuple[Unit | Fork | Pool, ...]
@@ -183,9 +187,10 @@ class Branches(nn.Module):
                 return unit(x, spec)
             if isinstance(spec, Fork):
                 return jnp.concatenate([unit(x, u) for u in spec.units], axis=-1)
-            if spec.kind == "max":
-                return max_pool(x, 3, stride=2)
-            return average_pool(x, 3, stride=1, padding=1)
+            if spec.kind == "average":
+                return average_pool(x, 3, stride=1, padding=1)
+            stride, padding = MAX_POOLS[spec.kind]
+            return max_pool(x, 3, stride=stride, padding=padding)
 
         ends = []
         for branch in self.branches:

@@ -19,6 +19,7 @@ PARITY = {
     "squeezenet": [(75, 50)],
     "resnet18": [(64, 45)],
     "inception_v3": [(75, 91)],
+    "vgg16": [(33, 70)],
 }
 # The layer whose input is the pooled feature, or the map that SqueezeNet pools.
 LAST = {
@@ -27,6 +28,7 @@ LAST = {
     "squeezenet": "classifier",
     "resnet18": "fc",
     "inception_v3": "fc",
+    "vgg16": "classifier.6",
 }
 
 
@@ -55,11 +57,25 @@ def randomise(torch, model, images):
 def torch_model(torchvision, torch, name, **options):
     if name == "inception_v3":
         options |= {"init_weights": False, "transform_input": False}
-    model = getattr(torchvision.models, SPECS[name].torchvision)(**options)
+    make = getattr(torchvision.models, SPECS[name].torchvision)
+    model = narrow_vgg(torch, make) if name == "vgg16" else make(**options)
     # Large enough that no channel's variance comes from a handful of positions.
     images = torch.from_numpy(nchw(draw(0, 139)))
     randomise(torch, model, images)
     return model
+
+
+VGG_DENSE = 32  # of 4,096: the same layers, a hundred million weights fewer
+
+
+def narrow_vgg(torch, make):
+    """VGG with narrow dense layers; the wide ones never exist."""
+    with torch.device("meta"):
+        model = make(init_weights=False)
+        for layer, size in ((0, (512 * 49, VGG_DENSE)), (3, (VGG_DENSE, VGG_DENSE))):
+            model.classifier[layer] = torch.nn.Linear(*size)
+        model.classifier[6] = torch.nn.Linear(VGG_DENSE, 1000)
+    return model.to_empty(device="cpu")
 
 
 def draw(seed, *size, images=4):
@@ -76,14 +92,15 @@ def arrays(state):
     return {name: tensor.detach().numpy().copy() for name, tensor in state.items()}
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", PARITY)
 def test_outputs_agree_with_torchvision_on_the_same_weights(torchvision, torch, name):
     model = torch_model(torchvision, torch, name).eval()
     inputs = []
     model.get_submodule(LAST[name]).register_forward_pre_hook(
         lambda layer, given: inputs.append(given[0].numpy())
     )
-    module = create_backbone(name)
+    narrow = {"dense": VGG_DENSE} if name == "vgg16" else {}
+    module = create_backbone(name, **narrow)
     variables = convert_state_dict(arrays(model.state_dict()), module)
     apply = jax.jit(module.apply)
     for size in PARITY[name]:
@@ -176,6 +193,14 @@ def test_images_too_small_for_the_architecture_are_refused(name):
     images = jax.ShapeDtypeStruct((2, size, 300, 3), jnp.float32)
     with pytest.raises(ValueError, match=f"of at least {size + 1} x {size + 1} pixels"):
         jax.eval_shape(module.init, jax.random.key(0), images)
+
+
+def test_vgg_maps_320_pixels_to_10_by_10_by_512():
+    module = create_backbone("vgg16", num_classes=2)
+    images = jax.ShapeDtypeStruct((1, 320, 320, 3), jnp.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), images)
+    stages = jax.eval_shape(module.apply, variables, images)["stages"]
+    assert stages["block5"].shape == (1, 10, 10, 512)
 
 
 def test_squeezenet_shows_every_fire_module():
