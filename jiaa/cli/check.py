@@ -137,18 +137,19 @@ def check_sizes(config: Config) -> None:
     for path in ("data.image_size", "view.size"):
         value = field_of(config, path)
         unset = path == "view.size" and value in (0, None)
-        if not (unset or _is_size(value)):
+        if not (unset or is_size(value)):
             raise ConfigError(
                 f"config.{path} is {value!r}; expected a side, or (height, width)"
             )
-    if not all(_is_size(size) for size in config.trunk.sizes):
+    if not all(is_size(size) for size in config.trunk.sizes):
         raise ConfigError(
             f"config.trunk.sizes is {config.trunk.sizes!r}; expected sides or pairs "
             "(height, width), such as (224, (288, 360))"
         )
 
 
-def _is_size(value: Any) -> bool:
+def is_size(value: Any) -> bool:
+    """Whether this is a side, or (height, width)."""
     pair = are_whole(value, 1) and len(value) == 2
     return pair or (type(value) is int and value > 0)
 

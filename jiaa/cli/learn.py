@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +27,9 @@ from jiaa.cli.problem import (
     save,
 )
 from jiaa.cli.settings import FREE
-from jiaa.data import Dataset
+from jiaa.data import DataError, Dataset
 from jiaa.data.photographs import Photographs
+from jiaa.data.tasks import check_shots
 from jiaa.meta import bilevel
 from jiaa.meta.inner import loss_function
 from jiaa.meta.sequential import SequentialStep
@@ -40,6 +42,8 @@ from jiaa.train.state import create_train_state
 from jiaa.train.steps import CrowdScores, train_step
 from jiaa.train.workdir import Workdir
 from jiaa.types import ImageStore, TrainState, UserTasks
+
+logger = logging.getLogger(__name__)
 
 # What a resumed run may change: where files are, and what is done before or after.
 MAY_DIFFER = (
@@ -302,6 +306,16 @@ def _iterations(
         return run(state, rows, users, images)
 
     return iterate
+
+
+def foresee(config: Config, dataset: Dataset) -> None:
+    """Says before the training what the evaluation would stop at after it."""
+    try:
+        tasks = dataset.split("test")
+        for shots in config.evaluate.shots:
+            check_shots(tasks, shots=shots, names=dataset.workers)
+    except DataError as error:
+        logger.warning("training goes on, but evaluation would stop: %s", error)
 
 
 def check_users(config: Config, dataset: Dataset) -> None:

@@ -15,6 +15,7 @@ from jiaa.cli.finished import open_run
 from jiaa.cli.learn import (
     check_users,
     first_prior,
+    foresee,
     generic_prior,
     meta_learn,
     open_workdir,
@@ -25,8 +26,7 @@ from jiaa.cli.multitask.check import check as check_multitask
 from jiaa.cli.options import Config
 from jiaa.cli.problem import PRIOR_FILE, borrowed, save
 from jiaa.cli.settings import differences, finished_file, recorded_config
-from jiaa.data import DataError, Dataset
-from jiaa.data.tasks import check_shots
+from jiaa.data import Dataset
 from jiaa.evaluate import results as evaluation_results
 from jiaa.report import write_report
 from jiaa.train import processes
@@ -67,7 +67,7 @@ def _train_users(config: Config, workdir, progress: bool) -> Path:
         start = borrowed(config, network) if config.prior else None
         dataset = _dataset(config, progress)
         check_users(config, dataset)
-        _foresee(config, dataset)
+        foresee(config, dataset)
         if not config.meta.steps:
             learned = generic_prior(config, network, dataset, opened, progress=progress)
         else:
@@ -149,16 +149,6 @@ def _dataset(config: Config, progress: bool) -> Dataset:
     cached = bool(config.data.cache_dir)
     with processes.first_before_others("dataset", enabled=cached):
         return build.dataset(config, progress=progress)
-
-
-def _foresee(config: Config, dataset: Dataset) -> None:
-    """Says before the training what the evaluation would stop at after it."""
-    try:
-        tasks = dataset.split("test")
-        for shots in config.evaluate.shots:
-            check_shots(tasks, shots=shots, names=dataset.workers)
-    except DataError as error:
-        logger.warning("training goes on, but evaluation would stop: %s", error)
 
 
 def _check_same(config: Config, workdir: str | os.PathLike[str]) -> None:

@@ -1,9 +1,67 @@
-"""How a crowd's scores of each image are distributed: what PA_IAA and NIMA learn."""
+"""What a crowd says of each image: mean scores, and how scores are distributed.
+
+PDMTL learns the means, PA_IAA and NIMA the distributions.
+"""
+
+import dataclasses
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from jiaa.data.dataset import Dataset
+from jiaa.data.table import DataError
 from jiaa.types import UserTasks
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Crowd:
+    """What people said of each image of a dataset; 0 for images that nobody scored.
+
+    Attributes:
+      scores: mean unit scores.
+      shares: of each of the stars 1, 2, ...; None where only means are known.
+    """
+
+    scores: Float[np.ndarray, " image"]
+    shares: Float[np.ndarray, "image bin"] | None = None
+
+    def distribution(self, name: str) -> Float[np.ndarray, "image bin"]:
+        """The shares.
+
+        Raises:
+          DataError: only means are known of the dataset `name`.
+        """
+        if self.shares is None:
+            raise DataError(
+                f"{name!r} has mean scores, or a scale that is not of whole stars from "
+                "1: no distribution to learn. Learn its mean scores (a sigmoid: "
+                "config.model.aesthetics='sigmoid'), or give whole stars from 1 as its "
+                "scale, such as (1, 5)"
+            )
+        return self.shares
+
+
+def crowd(dataset: Dataset, split: str) -> Crowd:
+    """What a split's users said; of a database without users, what its crowd did.
+
+    AVA has votes for all images, AADB without raters' own stars has mean scores alone.
+    """
+    columns = dataset.metadata
+    if not dataset.tasks and "votes" in columns:
+        return _of_shares(distributions(np.asarray(columns["votes"])))
+    if not dataset.tasks:
+        return Crowd(np.asarray(columns["mean_score"], np.float32))
+    (low, high), images = dataset.scale, len(dataset.image_names)
+    tasks = dataset.split(split)
+    if low != 1 or high != int(high):
+        return Crowd(task_means(tasks, images=images))
+    return _of_shares(distributions(score_counts(tasks, images=images, bins=int(high))))
+
+
+def _of_shares(shares: Float[np.ndarray, "image bin"]) -> Crowd:
+    """With the mean unit scores of distributions over stars 1..N."""
+    bins = shares.shape[1]
+    return Crowd((shares @ np.arange(1, bins + 1) / bins).astype(np.float32), shares)
 
 
 def score_counts(

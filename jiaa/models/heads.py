@@ -82,7 +82,7 @@ class PooledHead(nn.Module):
         Raises:
           ValueError: an unknown activation or output; lists the known ones.
         """
-        output = _choose("output", self.output, OUTPUTS)
+        output = choose("output", self.output, OUTPUTS)
         options = {"mask": mask, "batch_statistics": batch_statistics}
         x = self.hidden_layers(features, dropout=dropout, **options)
         x = nn.Dense(1, dtype=self.dtype, name="score")(x)
@@ -91,7 +91,7 @@ class PooledHead(nn.Module):
     def hidden_layers(self, x, *, mask, batch_statistics, dropout):
         """The last hidden layer, or the features themselves; of a compact method."""
         activations = {**ACTIVATIONS, "prelu": None}
-        activation = _choose("activation", self.activation, activations)
+        activation = choose("activation", self.activation, activations)
         for i, width in enumerate(self.hidden, 1):
             x = nn.Dense(width, dtype=self.dtype, name=f"dense{i}")(x)
             if self.batch_norm:
@@ -181,7 +181,12 @@ def warp_features(
     return jnp.concatenate([features[:, :shared] @ warp, features[:, shared:]], axis=1)
 
 
-def _choose(what: str, name: str, table: Mapping[str, Callable | None]) -> Any:
+def choose(what: str, name: str, table: Mapping[str, Callable | None]) -> Any:
+    """The entry `name`.
+
+    Raises:
+      ValueError: there is none; says what it is of, and the known names.
+    """
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}; known: {sorted(table)}")
     return table[name]

@@ -6,7 +6,7 @@ for the distribution of scores (PA_IAA eq. 1), tanh for traits in [-1, 1] (PDMTL
 PA_IAA eq. 4).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -15,23 +15,18 @@ from flax.core import FrozenDict
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from jiaa.models import heads
 from jiaa.models.backbones import create_backbone
 from jiaa.models.generic import TAPS
-from jiaa.models.heads import PooledHead
 from jiaa.models.normalization import BatchNorm
 
 AESTHETICS = "aesthetics"  # the branch whose output is the generic score
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda x: x,
-    "sigmoid": nn.sigmoid,
-    "softmax": nn.softmax,
-    "tanh": jnp.tanh,
-}
+OUTPUTS = {**heads.OUTPUTS, "softmax": nn.softmax, "tanh": jnp.tanh}
 
 LECUN_NORMAL = nn.initializers.lecun_normal()  # Linen's own
 
 
-class Branch(PooledHead):
+class Branch(heads.PooledHead):
     """A head of several outputs; its hidden layers are those of `PooledHead`.
 
     Attributes:
@@ -63,10 +58,7 @@ class Branch(PooledHead):
         Raises:
           ValueError: an unknown output or activation; lists the known ones.
         """
-        if self.output not in ACTIVATIONS:
-            raise ValueError(
-                f"unknown output {self.output!r}; known: {sorted(ACTIVATIONS)}"
-            )
+        output = heads.choose("output", self.output, OUTPUTS)
         options: dict[str, Any] = {"mask": mask, "batch_statistics": batch_statistics}
         x = self.hidden_layers(features, dropout=dropout, **options)
         start = nn.initializers.zeros if self.zero else LECUN_NORMAL
@@ -75,7 +67,7 @@ class Branch(PooledHead):
         )
         if self.output_norm:
             x = BatchNorm(dtype=self.dtype, name="output_norm")(x, **options)
-        return ACTIVATIONS[self.output](x.astype(jnp.float32))
+        return output(x.astype(jnp.float32))
 
 
 class MultiTask(nn.Module):

@@ -5,22 +5,25 @@ generic score of an image, s_p the Big-Five traits of people who like it (MT_IAA
 ten votes), and w_b five (ten) numbers that are fitted to the user's ratings with all
 else fixed. PDMTL (ICME 2019), eqs. 5 and 6, is the same fit to the crowd's mean scores.
 
-The store holds both tasks' outputs, computed once: column 0 is s_a in unit scores, the
-others are s_p. `RidgeFusion` solves for w_b; the paper's gradient steps are `Finetune`
-on an `InterTask` (`stepped_fusion`), and the released program's way is `Finetune` on a
+The store holds both tasks' outputs, computed once (`output_store`). `RidgeFusion`
+solves for w_b; the paper's gradient steps are `Finetune` on an `InterTask`
+(`stepped_fusion`), and the released program's way is `Finetune` on a
 `models.personality.WeightedFusion`, which adapts the whole network.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, PyTree
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jiaa import losses
 from jiaa.meta.inner import InnerLoop
 from jiaa.meta.inner_optimizer import InnerOptimizer
+from jiaa.models.personality import AESTHETICS, unit_score
 from jiaa.personalize.finetune import Finetune
 from jiaa.types import Episode, Examples, ImageStore
 
@@ -116,6 +119,27 @@ class RidgeFusion:
         del prior
         generic, second = split_outputs(store.take(query.image_ids), self.width)
         return generic + second @ adapted["weights"] + adapted["offset"]
+
+
+def output_store(
+    images: int,
+    outputs: Mapping[str, Float[Array | np.ndarray, "needed output"]],
+    ids: Int[np.ndarray, " needed"],
+    *,
+    second: str,
+) -> ImageStore:
+    """What fusion reads: a row an image, column 0 s_a, then the second task's s_p.
+
+    Args:
+      images: how many rows there are; those that `ids` lack are 0.
+      outputs: task -> outputs of the images `ids`, as of a `MultiTask`.
+      ids: rows of the images that were predicted.
+      second: name of the second task.
+    """
+    columns = np.zeros((images, 1 + outputs[second].shape[1]), np.float32)
+    columns[ids, 0] = unit_score(jnp.asarray(outputs[AESTHETICS]))
+    columns[ids, 1:] = outputs[second]
+    return ImageStore(features=jnp.asarray(columns))
 
 
 def split_outputs(

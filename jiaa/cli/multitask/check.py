@@ -15,6 +15,7 @@ from jiaa.cli.check import (
     check_options,
     check_sizes,
     check_whole,
+    is_size,
     refused_as,
 )
 from jiaa.cli.multitask import data as sources_of
@@ -24,6 +25,7 @@ from jiaa.cli.options import WORDS, Config, ConfigError, expected, word
 from jiaa.cli.unused import check_unused, field_of, unused_of_trunk
 from jiaa.models.kong import ATTRIBUTES, CONTENT
 from jiaa.models.personality import AESTHETICS
+from jiaa.train import kong as kong_losses
 from jiaa.train.multitask import MODES
 from jiaa.train.optimizers import by_path
 
@@ -45,6 +47,7 @@ OWN: Mapping[str, Collection[str]] = {
     "generic.second_loss": sources_of.SECOND_LOSSES,
     "fusion.kind": KINDS,
 }
+SWITCHES = ("model.batch_norm", "model.output_norm", "fusion.offset", "second.stream")
 LEAST = {
     "seed": 0,
     "second.seed": 0,
@@ -96,7 +99,11 @@ def check(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    """Weights, strengths and rates, which have to be above 0."""
+    """Switches; weights, strengths and rates, which have to be above 0; widths."""
+    for path in SWITCHES:
+        value = field_of(config, path)
+        if not isinstance(value, bool):
+            raise ConfigError(f"config.{path} is {value!r}; expected True or False")
     for path in ("generic.gamma", "fusion.strength", "fusion.rate"):
         value = field_of(config, path)
         if not _is_number(value) or value <= 0:
@@ -119,12 +126,21 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def _check_tasks(config: Config) -> None:
-    tasks, known = tuple(config.generic.tasks), (AESTHETICS, sources_of.SECOND)
-    if not tasks or set(tasks) - set(known) or len(set(tasks)) < len(tasks):
+def _check_words(config: Config, path: str, known: Collection[str], least: int) -> None:
+    """Refuses what is no collection of at least so many of the known words."""
+    value = field_of(config, path)
+    words = value if isinstance(value, list | tuple) else ()
+    fits = words is value and len(words) >= least
+    if not fits or [x for x in words if words.count(x) > 1 or x not in known]:
         raise ConfigError(
-            f"config.generic.tasks is {tasks!r}; expected one or both of {known}"
+            f"config.{path} is {value!r}; expected "
+            f"{'one or more' if least else 'some or none'} of {tuple(known)}, each once"
         )
+
+
+def _check_tasks(config: Config) -> None:
+    _check_words(config, "generic.tasks", (AESTHETICS, sources_of.SECOND), 1)
+    tasks = tuple(config.generic.tasks)
     if sources_of.SECOND in tasks and config.second.task == "none":
         raise ConfigError(
             f"config.generic.tasks is {tasks!r}, and config.second.task is 'none': "
@@ -162,6 +178,11 @@ def _check_second(config: Config) -> None:
         )
     if section.task == "column":
         return
+    if section.image_size is not None and not is_size(section.image_size):
+        raise ConfigError(
+            f"config.second.image_size is {section.image_size!r}; expected a side, "
+            "(height, width), or None for config.data's"
+        )
     known = DATABASES[section.task]
     if section.name not in known:
         raise ConfigError(
@@ -178,11 +199,8 @@ def _check_second(config: Config) -> None:
 
 def _check_model(config: Config) -> None:
     """Kong's networks have parts of their own, and take less."""
+    _check_words(config, "model.kong", kong_losses.TERMS, 0)
     section, parts = config.model, tuple(config.model.kong)
-    if set(parts) - set(sources_of.KONG):
-        raise ConfigError(
-            f"config.model.kong is {parts!r}; expected some of {sources_of.KONG}"
-        )
     if not parts:
         return
     alone = tuple(config.generic.tasks) == (AESTHETICS,)
@@ -202,13 +220,25 @@ def _check_model(config: Config) -> None:
 
 
 def _check_evaluation(config: Config) -> None:
-    threshold, databases = config.evaluate.threshold, config.evaluate.databases
+    threshold = config.evaluate.threshold
+    databases = build.plain({"databases": config.evaluate.databases})["databases"]
     if threshold is not None and not (_is_number(threshold) and 0 < threshold < 1):
         raise ConfigError(
             f"config.evaluate.threshold is {threshold!r}; expected a unit score (5 of "
             "AVA's 10 stars is 0.5), or None for the training images' median"
         )
-    for name, changes in build.plain(databases).items():
+    if not isinstance(databases, dict):
+        raise ConfigError(
+            f"config.evaluate.databases is {databases!r}; expected a name for each "
+            "database and what differs from config.data"
+        )
+    if databases and AESTHETICS not in config.generic.tasks:
+        raise ConfigError(
+            f"config.evaluate.databases={databases!r} does nothing with "
+            f"config.generic.tasks={tuple(config.generic.tasks)!r}, which give no "
+            "generic score; set it back to {}"
+        )
+    for name, changes in databases.items():
         if not isinstance(changes, dict):
             raise ConfigError(
                 f"config.evaluate.databases.{name} is {changes!r}; expected what "
@@ -233,5 +263,10 @@ def _check_rates(config: Config) -> None:
     if config.trunk.frozen:
         shapes = {name: x for name, x in shapes.items() if name != "backbone"}
     groups, make = learners.optimizer_groups(config, "generic")
+    if not any(groups.values()):
+        raise ConfigError(
+            f"config.generic.rates is {config.generic.rates!r}, which trains nothing; "
+            "expected a pattern of paths and its rate, such as (('.*', 1e-4),)"
+        )
     init = by_path(groups, default=None, make=make).init
     refused_as("generic.rates", lambda: jax.eval_shape(init, shapes))

@@ -1,6 +1,6 @@
 """From a config to the sources that a multi-task network learns from."""
 
-import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Float
@@ -9,9 +9,10 @@ from jiaa import losses
 from jiaa.cli.multitask.second import Second
 from jiaa.cli.options import Config, ConfigError
 from jiaa.data import Dataset, synthetic
-from jiaa.data.distributions import distributions, score_counts, task_means
+from jiaa.data.distributions import crowd
 from jiaa.models.kong import ATTRIBUTES, CONTENT
 from jiaa.models.personality import AESTHETICS
+from jiaa.train import kong as kong_losses
 from jiaa.train.multitask import Labelled, Source, Term
 
 SECOND = "second"
@@ -19,71 +20,11 @@ AESTHETIC_LOSSES = {
     "euclidean": losses.euclidean,
     "emd": losses.earth_mover_distance,
 }
-
-
-def summed(predicted, target, mask=None):
-    """PDMTL eq. 4: the squared errors of the five traits, added up."""
-    return losses.euclidean(predicted, target, mask, total=True)
-
-
 SECOND_LOSSES = {
     "euclidean": losses.euclidean,
-    "euclidean_sum": summed,
+    "euclidean_sum": functools.partial(losses.euclidean, total=True),  # PDMTL, eq. 4
     "cross_entropy": losses.cross_entropy,
 }
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Crowd:
-    """What people said of each image of a dataset; 0 for images that nobody scored.
-
-    Attributes:
-      scores: mean unit scores.
-      shares: of each of the stars 1, 2, ...; None where only means are known.
-    """
-
-    scores: Float[np.ndarray, " image"]
-    shares: Float[np.ndarray, "image bin"] | None = None
-
-    def distribution(self, name: str) -> Float[np.ndarray, "image bin"]:
-        """The shares.
-
-        Raises:
-          ConfigError: only means are known of the dataset `name`.
-        """
-        if self.shares is None:
-            raise ConfigError(
-                f"{name!r} has mean scores, or a scale that is not of whole stars from "
-                "1: no distribution to learn. Set config.model.aesthetics='sigmoid', "
-                "or config.data.scale to whole stars from 1, such as (1, 5)"
-            )
-        return self.shares
-
-
-def crowd(dataset: Dataset, split: str) -> Crowd:
-    """What a split's users said; of a database without users, what its crowd did.
-
-    AVA has votes for all images, AADB without raters' own stars has mean scores alone.
-    """
-    columns = dataset.metadata
-    if not dataset.tasks and "votes" in columns:
-        shares = distributions(np.asarray(columns["votes"]))
-        return Crowd(unit_means(shares), shares)
-    if not dataset.tasks:
-        return Crowd(np.asarray(columns["mean_score"], np.float32))
-    (low, high), images = dataset.scale, len(dataset.image_names)
-    tasks = dataset.split(split)
-    if low != 1 or high != int(high):
-        return Crowd(task_means(tasks, images=images))
-    counts = score_counts(tasks, images=images, bins=int(high))
-    shares = distributions(counts)
-    return Crowd(unit_means(shares), shares)
-
-
-def unit_means(shares: Float[np.ndarray, "image bin"]) -> Float[np.ndarray, " image"]:
-    """Mean unit scores of distributions over stars 1..N."""
-    bins = shares.shape[1]
-    return (shares @ np.arange(1, bins + 1) / bins).astype(np.float32)
 
 
 def aesthetics(dataset: Dataset, kong: tuple[str, ...] = ()) -> Labelled:
@@ -130,30 +71,11 @@ def kong_labels(
     return labels
 
 
-def _ranked(predicted, target, mask=None):
-    """Kong's rank loss of scores that stand in a column."""
-    return losses.margin_rank(predicted[:, 0], target[:, 0], mask)
-
-
-def _halved(predicted, target, mask=None):
-    """Kong's regression loss (ECCV 2016, eq. 1)."""
-    return losses.euclidean(predicted, target, mask) / 2
-
-
-KONG_TERMS = {
-    "rank": Term(AESTHETICS, "score", _ranked),
-    ATTRIBUTES: Term(ATTRIBUTES, ATTRIBUTES, _halved, 0.1),
-    CONTENT: Term(CONTENT, CONTENT, losses.cross_entropy, 0.1),
-}
-KONG = ("reg", *KONG_TERMS)
-
-
 def aesthetic_source(config: Config) -> Source:
     """What the aesthetics branch learns: a distribution, or the mean score."""
     section = config.generic
     if config.model.kong:
-        terms = tuple(KONG_TERMS[part] for part in config.model.kong if part != "reg")
-        return Source(AESTHETICS, (Term(AESTHETICS, "score", _halved), *terms))
+        return Source(AESTHETICS, kong_losses.terms(config.model.kong))
     if config.model.aesthetics == "sigmoid":
         return Source(AESTHETICS, (Term(AESTHETICS, "score", losses.euclidean),))
     loss = AESTHETIC_LOSSES[section.loss]

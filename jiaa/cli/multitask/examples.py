@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask.network import Problem
 from jiaa.cli.multitask.users import fused
 from jiaa.cli.options import Config
+from jiaa.data.distributions import crowd
 from jiaa.models.personality import AESTHETICS
 from jiaa.personalize import RidgeFusion
 from jiaa.report.shown import SAID, Shown
@@ -31,9 +31,9 @@ def chosen(
       found: of the run.
       outputs: what was predicted of the photographs `ids`.
       ids: the test photographs.
-      columns: `measure.output_store`; None where no user is measured.
+      columns: of `output_store`; None where no user is measured.
     """
-    truth = sources_of.crowd(found.dataset, "test")
+    truth = crowd(found.dataset, "test")
     order = np.argsort(-truth.scores[ids], kind="stable")
     rows = order[_spread(len(order))]
     second = found.second.name if found.second is not None else None

@@ -10,11 +10,12 @@ import numpy as np
 from jiaa.cli import run
 from jiaa.cli.multitask.check import check
 from jiaa.cli.multitask.data import SECOND
-from jiaa.cli.multitask.measure import GENERIC_FILE, variant
+from jiaa.cli.multitask.measure import variant
 from jiaa.cli.multitask.second import FOLDS
 from jiaa.cli.options import Config, ConfigError
 from jiaa.data.store import replacing
 from jiaa.report import write_report
+from jiaa.report.generic import GENERIC_FILE
 from jiaa.train import processes
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jiaa.cli import build, devices, learners
-from jiaa.cli.learn import merged, open_workdir, train_stage
+from jiaa.cli.learn import foresee, merged, open_workdir, train_stage
 from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask import feeding
 from jiaa.cli.multitask.network import Problem, problem
@@ -46,6 +46,8 @@ def train(
         if processes.agreed(target.is_file()):
             return target
         found = problem(config, progress=progress)
+        if found.second is not None and "test" in found.dataset.tasks:
+            foresee(config, found.dataset)
         learned = _start(config, found, progress=progress)
         sources = _sources(config, found)
         labelled = _given(config, found, learned, sources, progress=progress)

@@ -10,23 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from jiaa.cli import build
-from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask import examples
 from jiaa.cli.multitask.network import Problem, elsewhere, problem
 from jiaa.cli.multitask.predict import predict
-from jiaa.cli.multitask.users import fused, fusion, output_store, personalise
+from jiaa.cli.multitask.users import fused, fusion, personalise
 from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.problem import Learned, load
+from jiaa.data.distributions import crowd
 from jiaa.data.store import replacing
 from jiaa.evaluate import generic
 from jiaa.models.personality import AESTHETICS, unit_score
+from jiaa.personalize.fusion import output_store
 from jiaa.report import write_report
+from jiaa.report.generic import GENERIC_FILE
 from jiaa.report.shown import SHOWN_FILE, write_shown
 from jiaa.train import processes
 from jiaa.train.workdir import locked
 from jiaa.types import Episode, Examples, ImageStore
 
-GENERIC_FILE = "generic.json"
 OUTPUTS_FILE = "outputs.npz"
 
 
@@ -49,7 +50,7 @@ def evaluate(
         measured |= measure(config, found, outputs, ids)
         measured |= _traits(config, found, learned, progress=progress)
         measured |= _cross(config, found, learned, progress=progress)
-        measured |= _inter_task(config, found, learned, outputs, ids, progress)
+        measured |= _inter_task(config, found, learned, outputs, ids, progress=progress)
         columns = _columns(found, outputs, ids)
         if processes.is_first():
             shown = {}
@@ -131,10 +132,10 @@ def measure(
         return measured
     found_shares = outputs[AESTHETICS]
     score = np.asarray(unit_score(jnp.asarray(found_shares)))
-    truth = sources_of.crowd(found.dataset, "test")
+    truth = crowd(found.dataset, "test")
     threshold = config.evaluate.threshold
     if threshold is None:
-        train = sources_of.crowd(found.dataset, "train").scores
+        train = crowd(found.dataset, "train").scores
         threshold = float(np.median(train[found.dataset.generic_ids()]))
     both = {}
     if found_shares.shape[1] > 1:
@@ -163,7 +164,7 @@ def _cross(
         ids = test_ids(other)
         outputs = _outputs(there, other, learned, ids, progress=progress)
         outputs = {AESTHETICS: outputs[AESTHETICS]}
-        shares = sources_of.crowd(dataset, "test").shares
+        shares = crowd(dataset, "test").shares
         same = shares is not None and shares.shape == (
             len(shares),
             outputs[AESTHETICS].shape[1],
@@ -176,7 +177,7 @@ def _cross(
 
 
 def _inter_task(
-    config: Config, found: Problem, learned: Learned, outputs, ids, progress: bool
+    config: Config, found: Problem, learned: Learned, outputs, ids, *, progress: bool
 ) -> dict[str, Any]:
     """{"inter_task": weights and metrics} of PDMTL's last stage (eqs. 5, 6; Fig. 4).
 
@@ -187,7 +188,7 @@ def _inter_task(
         return {}
     name, dataset = found.second.name, found.dataset
     train = dataset.generic_ids()
-    truth = sources_of.crowd(dataset, "train").scores[train]
+    truth = crowd(dataset, "train").scores[train]
     learning = _outputs(config, found, learned, train, progress=progress)
     both = {k: np.concatenate([learning[k], x]) for k, x in outputs.items()}
     rows, images = np.concatenate([train, ids]), len(dataset.image_names)

@@ -12,6 +12,7 @@ from jiaa.cli.multitask.data import SECOND
 from jiaa.cli.multitask.second import SECOND_OUTPUTS, Second, second_task
 from jiaa.cli.options import Config, construct
 from jiaa.data import Dataset
+from jiaa.data.distributions import crowd
 from jiaa.models import personality
 from jiaa.models.backbones import BACKBONES, create_backbone
 from jiaa.models.kong import ATTRIBUTES, CONTENT, KongNet
@@ -64,7 +65,7 @@ def _network(config: Config, dataset: Dataset, second: Second | None) -> nn.Modu
     if config.model.kong:
         labels = sources_of.kong_labels(dataset, tuple(config.model.kong))
     elif AESTHETICS in config.generic.tasks and config.model.aesthetics == "softmax":
-        shares = sources_of.crowd(dataset, "train").distribution(dataset.name)
+        shares = crowd(dataset, "train").distribution(dataset.name)
         bins = shares.shape[1]
     counts = {name: values.shape[1] for name, values in labels.items()}
     branches = {AESTHETICS: bins}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jiaa import data as jiaa_data
-from jiaa.cli.options import Config, ConfigError, expected
+from jiaa.cli.options import Config, ConfigError, construct, expected
 from jiaa.data import Dataset, synthetic
 from jiaa.data.distributions import distributions
 from jiaa.data.likes import Likes, dataset_likes
@@ -81,7 +81,9 @@ def _traits(config: Config, *, progress: bool) -> Second:
     fold = config.second.fold
     if config.second.name == SYNTHETIC:
         options = ("seed", "users", "images", "shown", "likes")
-        likes = liked_view(
+        likes = construct(
+            "second",
+            liked_view,
             **{name: config.second[name] for name in options},
             image_size=_image_size(config),
         )

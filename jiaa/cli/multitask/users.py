@@ -6,8 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import PyTree
 
 from jiaa import evaluate as protocols
 from jiaa.cli import build, devices
@@ -17,7 +16,7 @@ from jiaa.cli.options import Config, construct
 from jiaa.cli.problem import Learned
 from jiaa.evaluate import results as evaluation_results
 from jiaa.meta.inner import InnerLoop, InnerOptimizer
-from jiaa.models.personality import AESTHETICS, Branch, WeightedFusion, unit_score
+from jiaa.models.personality import Branch, WeightedFusion
 from jiaa.personalize import Finetune, RidgeFusion
 from jiaa.personalize.fusion import fusion_prior, stepped_fusion
 from jiaa.train import processes
@@ -117,21 +116,6 @@ def _width(network: Any, variables: PyTree) -> int:
         return network.apply(variables, images, method="features")
 
     return jax.eval_shape(features, variables, images).shape[1]
-
-
-def output_store(
-    images: int, outputs: dict[str, np.ndarray], ids: np.ndarray, *, second: str
-) -> ImageStore:
-    """Column 0 the generic unit score, then the second task's outputs; a row an image.
-
-    Rows that `ids` lack are 0.
-    """
-    score = np.asarray(unit_score(jnp.asarray(outputs[AESTHETICS])))
-    columns: Float[np.ndarray, "image column"] = np.zeros(
-        (images, 1 + outputs[second].shape[1]), np.float32
-    )
-    columns[ids, 0], columns[ids, 1:] = score, outputs[second]
-    return ImageStore(features=jnp.asarray(columns))
 
 
 def personalise(

@@ -11,6 +11,7 @@ from experiments_multitask import shrink, tiny_backbone  # noqa: F401
 
 from jiaa.cli import build, run
 from jiaa.cli.multitask import data, feeding, measure, network, second
+from jiaa.data import DataError, distributions
 from jiaa.data.embedded import load_synthetic
 from jiaa.data.synthetic.formats import FORMATS
 
@@ -98,8 +99,8 @@ def test_aadb_without_raters_is_learned_from_by_its_mean_scores(raw):
     assert list(labels) == ["score"]
     assert (labels["score"] > 0).all()
     assert len(measure.test_ids(network.Problem(dataset, None, nn.Dense(1)))) == 6
-    with pytest.raises(data.ConfigError, match="no distribution to learn"):
-        data.crowd(dataset, "train").distribution("aadb")
+    with pytest.raises(DataError, match="no distribution to learn"):
+        distributions.crowd(dataset, "train").distribution("aadb")
 
 
 def test_avas_votes_are_mt_iaas_second_task(raw):
@@ -119,3 +120,10 @@ def test_a_batch_beyond_a_database_is_refused(raw):
     config.generic.batch_size = 500
     with pytest.raises(data.ConfigError, match=r"exceeds the \d+ examples of 'second'"):
         feeding.feed(config, {"second": task.data}, None)
+
+
+def test_more_likes_than_are_shown_are_the_configs_error():
+    config = shrink(experiments.load("pa_iaa/synthetic_resnet18"))
+    config.second.likes = 50
+    with pytest.raises(data.ConfigError, match=r"config\.second: likes=50 of shown=12"):
+        build_second(config)
