@@ -29,6 +29,7 @@ def _ranked(
     return losses.margin_rank(predicted[:, 0], target[:, 0])
 
 
+# The weights of the last two, 0.1, are of this library.
 TERMS = {
     "reg": Term(AESTHETICS, "score", _halved),
     "rank": Term(AESTHETICS, "score", _ranked),

@@ -96,12 +96,6 @@ def test_an_alternating_step_moves_no_other_branch_by_momentum_or_decay():
     def make(rate):
         return optimizers.sgd(rate, momentum=0.9, weight_decay=0.1)
 
-    only = (SOURCES[0],)
-    state, _ = run(step_of(SOURCES, "alternating", make), times=3)
-    alone = MultiTaskStep(
-        apply, prepare, only, source_optimizers(only, {".*": 0.0}, make=make), "joint"
-    )
-    assert weights(alone.init_state(variables(), key=jax.random.key(0))) == [2, 3, 0.5]
     txs = source_optimizers(SOURCES, {".*": 0.01}, make=make, mode="alternating")
     params = variables()["params"]
     gradient = jax.tree.map(jnp.ones_like, params)
@@ -110,7 +104,6 @@ def test_an_alternating_step_moves_no_other_branch_by_momentum_or_decay():
     )
     assert float(updates["branches_traits"]["w"]) == 0
     assert float(updates["backbone"]["w"]) == pytest.approx(-0.01 * (1 + 0.2))
-    assert np.isfinite(weights(state)).all()
 
 
 def test_pdmtls_rates_fall_by_a_tenth_each_epoch():
