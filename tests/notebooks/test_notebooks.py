@@ -39,6 +39,7 @@ SHORTER = {
             "users=20, images=100, shown=30, likes=5"
         ),
         '"width": 8': '"width": 4',
+        "shots=(10, 50)": "shots=(10,)",
         "repeats=20": "repeats=2",
     },
 }

@@ -65,12 +65,16 @@ def build_second(config):
 
 def test_ava_and_psycho_flickr_are_learned_from_together(raw, tmp_path):
     config = of_raw("pa_iaa/ava_inception_v3", raw)
+    with config.unlocked():
+        config.evaluate.databases = {"itself": {}}
     run.train(config, tmp_path, progress=False)
     run.evaluate(config, tmp_path, progress=False)
     measured = json.loads((tmp_path / measure.GENERIC_FILE).read_text())
     assert measured["images"] == 5  # 8 % of 60
     assert measured["trait_users"] == 2  # a tenth of 20
     assert len(measured["correlations"]) == 5
+    assert set(measured["generic"]) >= {"acc", "emd"}
+    assert measured["cross"] == {"itself": pytest.approx(measured["generic"])}
 
 
 def test_what_is_read_ahead_is_what_lies_on_the_device(raw):
