@@ -55,7 +55,7 @@ def predicted(workdir: Path, config):
 def generic_users(workdir: Path, config) -> dict[str, float]:
     """SROCC on the test users of a single task's scores, on the other rows' splits."""
     from jiaa import evaluate, metrics
-    from jiaa.cli.multitask.users import output_store
+    from jiaa.personalize.fusion import output_store
     from jiaa.evaluate.results import summarise
     from jiaa.personalize import RidgeFusion
     from jiaa.personalize.fusion import fusion_prior
@@ -86,7 +86,7 @@ def weight_correlation(workdir: Path, config) -> float:
     the rater's spread of stars. Pooled over raters and traits, each trait less its mean
     over raters.
     """
-    from jiaa.cli.multitask.users import output_store
+    from jiaa.personalize.fusion import output_store
     from jiaa.personalize import RidgeFusion
     from jiaa.personalize.fusion import fusion_prior
     from jiaa.types import Episode, Examples
