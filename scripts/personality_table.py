@@ -55,10 +55,9 @@ def predicted(workdir: Path, config):
 def generic_users(workdir: Path, config) -> dict[str, float]:
     """SROCC on the test users of a single task's scores, on the other rows' splits."""
     from jiaa import evaluate, metrics
-    from jiaa.personalize.fusion import output_store
     from jiaa.evaluate.results import summarise
     from jiaa.personalize import RidgeFusion
-    from jiaa.personalize.fusion import fusion_prior
+    from jiaa.personalize.fusion import fusion_prior, output_store
 
     dataset, outputs, ids = predicted(workdir, config)
     outputs["nothing"] = np.zeros((len(ids), 1), np.float32)
@@ -86,9 +85,8 @@ def weight_correlation(workdir: Path, config) -> float:
     the rater's spread of stars. Pooled over raters and traits, each trait less its mean
     over raters.
     """
-    from jiaa.personalize.fusion import output_store
     from jiaa.personalize import RidgeFusion
-    from jiaa.personalize.fusion import fusion_prior
+    from jiaa.personalize.fusion import fusion_prior, output_store
     from jiaa.types import Episode, Examples
 
     dataset, outputs, ids = predicted(workdir, config)

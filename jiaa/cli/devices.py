@@ -36,13 +36,15 @@ logger = logging.getLogger(__name__)
 def connect() -> None:
     """Joins the processes that the environment names; before any computation.
 
-    On a CPU, convolutions are left to Eigen (docs/speed_layers.md).
+    On a CPU, convolutions are left to Eigen (docs/speed_layers.md), and several devices
+    leave threads for their products (`train.mesh.spare_threads`).
 
     Raises:
       ValueError: the environment says half of it, or asks for devices that JAX does not
         find.
     """
     prefer_eigen()
+    train_mesh.spare_threads()
     told = {name: os.environ.get(name) for name in (ADDRESS, COUNT, INDEX)}
     automatic = os.environ.get(AUTO, "")
     if automatic not in ("", "auto"):

@@ -15,6 +15,8 @@ starts a scan, by `jax.lax.pcast`. Without it, a device differentiates its own u
 alone, and whatever can be vmapped can be sharded.
 """
 
+import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -28,6 +30,23 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, PyTree
 
 USER, DATA = "user", "data"
+THREADS = "NPROC"  # how many threads XLA's pool has on a CPU; its cores by default
+_FORCED = re.compile(r"--xla_force_host_platform_device_count=(\d+)")
+
+
+def spare_threads() -> None:
+    """Gives XLA's pool more threads than a CPU has devices; before JAX finds any.
+
+    Each device's program holds a thread, and may wait for a product that the pool's
+    others compute. With as many devices as threads none is left, and all wait for ever:
+    seen with jaxlib 0.10 and nu-SVR on four devices. A number of threads that the
+    environment gives stays as it is.
+    """
+    forced = _FORCED.findall(os.environ.get("XLA_FLAGS", ""))
+    asked = getattr(jax.config, "jax_num_cpu_devices", 1)
+    devices = max(asked, *map(int, forced[-1:]), 1)
+    if devices > 1:
+        os.environ.setdefault(THREADS, str((os.cpu_count() or 1) + devices))
 
 
 def user_mesh(devices: Sequence[jax.Device] | None = None, *, data: int = 1) -> Mesh:

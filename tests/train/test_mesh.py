@@ -12,6 +12,7 @@ from jiaa.train.mesh import (
     pad_users,
     shard_user_sum,
     shard_users,
+    spare_threads,
     user_mesh,
 )
 
@@ -32,6 +33,23 @@ def test_eight_devices_give_the_numbers_of_one_without_talking_to_each_other():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "all well\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "given", "threads"),
+    [
+        ("", None, None),
+        ("--xla_force_host_platform_device_count=3", None, (os.cpu_count() or 1) + 3),
+        ("--xla_force_host_platform_device_count=3", "2", 2),
+    ],
+)
+def test_the_pool_has_more_threads_than_devices(monkeypatch, flags, given, threads):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setenv("NPROC", given or "")
+    if given is None:
+        monkeypatch.delenv("NPROC")
+    spare_threads()
+    assert os.environ.get("NPROC") == (None if threads is None else str(threads))
 
 
 def test_a_mesh_of_one_device_and_no_mesh_change_nothing(next_key):
