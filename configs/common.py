@@ -144,7 +144,10 @@ def base() -> ConfigDict:
     )
     config.adapt = _section(
         {
-            "kind": "finetune",  # finetune | ridge (closed form, on features)
+            # finetune | ridge (closed form, on features) | nu_svr | bayesian_ridge
+            "kind": "finetune",
+            # of the last two: columns, target; c, nu, gamma, ...: personalize.regressors
+            "options": {},
             "strength": 1.0,  # of ridge, and
             "learned": False,  # whether meta-training learns it
             "steps": 20,

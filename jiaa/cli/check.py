@@ -187,7 +187,7 @@ def _check_together(config: Config) -> None:
     for field, on_features in (
         ("generic.trains", generic.trains != "all"),
         ("generic.refit", generic.refit),
-        ("adapt.kind", config.adapt.kind == "ridge"),
+        ("adapt.kind", config.adapt.kind != "finetune"),
     ):
         if on_features and not config.trunk.frozen:
             raise ConfigError(

@@ -16,11 +16,12 @@ from jiaa.cli.build import plain
 from jiaa.cli.options import Config, ConfigError, construct, names_of, unknown, word
 from jiaa.meta import bilevel, inner, sequential
 from jiaa.models import views
-from jiaa.personalize import Finetune, Ridge
+from jiaa.personalize import REGRESSORS, Finetune, Residual, Ridge
 from jiaa.train import optimizers
 from jiaa.types import Personalizer
 
 Rates = tuple[tuple[str, float], ...]
+RESIDUAL = ("columns", "target")  # of config.adapt.options; others: the regressor's
 SHARE = "1/k"  # as a rate of config.meta: beta of the slides, k = users_per_step
 
 
@@ -121,9 +122,16 @@ def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Person
     """Test-time adaptation: `config.adapt`; `width` is that of the store's features."""
     section = plain(config.adapt)
     del section["kind"]
+    kind, options = word(config, "adapt.kind"), section.pop("options")
     ridge = {name: section.pop(name) for name in ("strength", "learned")}
-    if word(config, "adapt.kind") == "ridge":
+    if kind == "ridge":
         return Ridge(loop.model, width, **ridge)
+    if kind in REGRESSORS:
+        where = "adapt.options"
+        own = {name: options.pop(name) for name in RESIDUAL if name in options}
+        regressor = construct(where, REGRESSORS[kind], **options)
+        own = {**own, "model": loop.model, "width": width, "regressor": regressor}
+        return construct(where, Residual, **own)
     steps = section.pop("steps")
     return Finetune(_changed(loop, section, where="adapt"), steps=steps)
 

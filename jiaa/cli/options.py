@@ -12,6 +12,7 @@ from jiaa.meta import task_axis
 from jiaa.models import feature_map, generic
 from jiaa.models.backbones import BACKBONES
 from jiaa.models.heads import HEADS
+from jiaa.personalize import REGRESSORS
 from jiaa.train import optimizers
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ WORDS: dict[str, Collection[str]] = {
     "meta.schedule": optimizers.SCHEDULES,
     "meta.keep": ("prior", "last_user"),
     "meta.strategy": task_axis.STRATEGIES,
-    "adapt.kind": ("finetune", "ridge"),
+    "adapt.kind": ("finetune", "ridge", *REGRESSORS),
     "evaluate.strategy": task_axis.STRATEGIES,
 }
 

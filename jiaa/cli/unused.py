@@ -36,6 +36,7 @@ NEUTRAL = {
     "meta.chunk": 1,
     "adapt.strength": 1.0,
     "adapt.learned": False,
+    "adapt.options": {},
 }
 TRUNK = ("taps", "sizes", "five_crops", "flip", "map", "map_options")
 SOLVED = ("optimizer", "optimizer_options", "rates", "schedule")
@@ -81,8 +82,11 @@ def unused(config: Config) -> list[tuple[str, str]]:
             add("generic", ("refit",), "with config.generic.trains='head'")
     if meta.steps:
         _add_unused_by_meta(meta, add)
-    if config.adapt.kind == "finetune":
-        add("adapt", ("strength", "learned"), "with config.adapt.kind='finetune'")
+    kind = config.adapt.kind
+    if kind != "ridge":
+        add("adapt", ("strength", "learned"), f"with config.adapt.kind={kind!r}")
+    if kind in ("finetune", "ridge"):
+        add("adapt", ("options",), f"with config.adapt.kind={kind!r}")
     return found
 
 

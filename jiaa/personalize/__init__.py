@@ -2,6 +2,16 @@
 
 from jiaa.personalize.finetune import Finetune
 from jiaa.personalize.fusion import RidgeFusion
+from jiaa.personalize.regressors import REGRESSORS, BayesianRidge, NuSVR
+from jiaa.personalize.residual import Residual
 from jiaa.personalize.ridge import Ridge
 
-__all__ = ["Finetune", "Ridge", "RidgeFusion"]
+__all__ = [
+    "REGRESSORS",
+    "BayesianRidge",
+    "Finetune",
+    "NuSVR",
+    "Residual",
+    "Ridge",
+    "RidgeFusion",
+]

@@ -102,6 +102,7 @@ def fit_nu_svr(
     nu: float | Float[Array, ""] = 0.5,
     gap: float = 1e-6,
     rounds: int = 40,
+    start: Float[Array, " rating"] | None = None,
 ) -> SupportVectors:
     """The machine of the masked ratings; `vmap` over any arguments.
 
@@ -118,12 +119,16 @@ def fit_nu_svr(
       c: upper bound C of a coefficient, above 0.
       nu: least share of support vectors, in (0, 1].
       gap: the duality gap to stop at, in the unit of `SupportVectors.gap`.
+      start: coefficients to begin with, such as those of one rating less.
       rounds: active set steps after which to give up; `SupportVectors.gap` tells.
     """
     problem = _problem(kernel, targets, mask=mask, weights=weights, c=c, nu=nu)
     zeros = jnp.zeros_like(problem.targets)
-    state = (zeros, zeros, jnp.zeros(2, zeros.dtype))
-    state = jax.lax.fori_loop(0, FIRST_TURNS, lambda _, s: _turn(problem, s), state)
+    state, turns = (zeros, zeros, jnp.zeros(2, zeros.dtype)), FIRST_TURNS
+    if start is not None:
+        dual = (problem.targets - problem.kernel @ start) / problem.rho
+        state, turns = (start, dual, state[2]), TURNS
+    state = jax.lax.fori_loop(0, turns, lambda _, s: _turn(problem, s), state)
     spread = _spread(problem)
 
     def judge(coefficients, thresholds, best):

@@ -1,0 +1,14 @@
+"""Which image to ask a user about next: Active-PAM and its baselines (ICCV 2017)."""
+
+from jiaa.personalize.active.album import Album, State, make_album
+from jiaa.personalize.active.learner import ActiveLearner, LiveRater
+from jiaa.personalize.active.strategies import STRATEGIES
+
+__all__ = [
+    "STRATEGIES",
+    "ActiveLearner",
+    "Album",
+    "LiveRater",
+    "State",
+    "make_album",
+]

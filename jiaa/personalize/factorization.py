@@ -1,0 +1,194 @@
+"""Non-linear feature-based matrix factorisation, PAM's baseline (ICCV 2017, Sec. 5.2).
+
+O'Donovan, Agarwala and Hertzmann, "Collaborative filtering of color aesthetics", 2014.
+One layer of logistic units maps an image's features to latent factors, so that images
+nobody rated have them too; a user's score is
+
+    mean + bias_u + factors_u . V(sigmoid(W x + c))
+
+fitted to all ratings at once, with a penalty on biases and factors. The network belongs
+to the training raters, whose ratings are thousands; a test user's bias and factors are
+the minimum of the same penalised squared error, given the network, in closed form.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key, PyTree
+
+from jiaa.personalize.residual import generic_scores
+from jiaa.types import Episode, Examples, ImageStore, UserTasks
+
+
+class FeatureFactors(nn.Module):
+    """Features to latent factors by one layer of logistic units."""
+
+    units: int = 200
+    factors: int = 15
+
+    @nn.compact
+    def __call__(
+        self, features: Float[Array, "image feature"]
+    ) -> Float[Array, "image factor"]:
+        """Each image's factors."""
+        hidden = nn.sigmoid(nn.Dense(self.units, name="hidden")(features))
+        return nn.Dense(self.factors, use_bias=False, name="factors")(hidden)
+
+
+def fit_factorization(
+    features: Float[Array | np.ndarray, "image feature"],
+    tasks: UserTasks,
+    *,
+    network: FeatureFactors,
+    decay: float = 0.02,
+    weight_decay: float = 1e-4,
+    steps: int = 3000,
+    batch_size: int = 256,
+    rate: float = 3e-3,
+    key: Key[Array, ""],
+) -> dict[str, PyTree]:
+    """The training raters' factorisation: what `Factorization` has as its prior.
+
+    Minimises, by Adam on batches of ratings,
+
+        mean of (score - predicted)^2 + decay (|factors_u|^2 + bias_u^2)
+
+    Args:
+      features: of all images; standardised inside.
+      tasks: the training raters' ratings.
+      network: images' factors.
+      decay: the penalty of a rater's bias and factors.
+      weight_decay: of the network, per step and rate (AdamW).
+      steps: of Adam; the rate falls to 0 along a cosine.
+      batch_size: ratings a step.
+      rate: Adam's first rate.
+      key: initial weights and batches.
+
+    Returns:
+      {"network", "center", "scale", "mean", "users": {"factors", "bias"}}.
+    """
+    mask = np.asarray(tasks.mask)
+    users, columns = np.nonzero(mask)
+    images = np.asarray(tasks.image_ids)[users, columns]
+    scores = np.asarray(tasks.scores)[users, columns]
+    rated = np.asarray(features)[np.unique(images)]
+    center, scale = rated.mean(0), 1.0 / np.maximum(rated.std(0), 1e-6)
+    standard = jnp.asarray((np.asarray(features) - center) * scale)
+    init_key, user_key, run_key = jax.random.split(key, 3)
+    params = {
+        "network": network.init(init_key, standard[:1])["params"],
+        "users": {
+            "factors": 0.1 * jax.random.normal(user_key, (len(mask), network.factors)),
+            "bias": jnp.zeros(len(mask)),
+        },
+    }
+    mean = float(scores.mean())
+    ratings = tuple(jnp.asarray(x) for x in (users, images, scores - mean))
+    schedule = optax.cosine_decay_schedule(rate, steps)
+    optimizer = optax.adamw(schedule, weight_decay=weight_decay)
+
+    def loss(params, rows):
+        user, image, gap = (x[rows] for x in ratings)
+        items = network.apply({"params": params["network"]}, standard[image])
+        own = jax.tree.map(lambda x: x[user], params["users"])
+        predicted = own["bias"] + jnp.sum(own["factors"] * items, axis=1)
+        penalty = jnp.sum(own["factors"] ** 2, axis=1) + own["bias"] ** 2
+        return jnp.mean((gap - predicted) ** 2 + decay * penalty)
+
+    @jax.jit
+    def run(params):
+        def step(carry, number):
+            params, state = carry
+            key = jax.random.fold_in(run_key, number)
+            rows = jax.random.randint(key, (batch_size,), 0, len(scores))
+            gradient = jax.grad(loss)(params, rows)
+            change, state = optimizer.update(gradient, state, params)
+            return (optax.apply_updates(params, change), state), None
+
+        start = params, optimizer.init(params)
+        return jax.lax.scan(step, start, jnp.arange(steps))[0][0]
+
+    learned = run(params)
+    _check_finite(learned)
+    constants = {"center": center, "scale": scale, "mean": mean}
+    return {**learned, **jax.tree.map(jnp.float32, constants)}
+
+
+def _check_finite(learned: PyTree) -> None:
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(learned)):
+        raise FloatingPointError(
+            "the factorisation's weights are not finite; lower the rate"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Factorization:
+    """A user's bias and factors, given the training raters' network.
+
+    The prior has what `fit_factorization` gave under "factorization".
+
+    Attributes:
+      model: its `score` of the store's features is the generic one, which `init` keeps.
+      network: as it was trained.
+      columns: first and last + 1 of the features that the network reads.
+      decay: the penalty of bias and factors, a rating; above 0.
+
+    Raises:
+      ValueError: the decay is not above 0.
+    """
+
+    model: nn.Module
+    network: FeatureFactors = FeatureFactors()  # noqa: RUF009
+    columns: tuple[int, int] | None = None
+    decay: float = 0.02
+
+    def __post_init__(self):
+        """Refuses a decay with which the solution need not exist."""
+        if self.decay <= 0:
+            raise ValueError(f"decay is {self.decay}; expected a number above 0")
+
+    def learnable(self, prior: PyTree) -> PyTree:
+        """The prior: nothing is meta-learned."""
+        return prior
+
+    def init(self, prior: PyTree) -> dict[str, Any]:
+        """The generic score."""
+        del prior
+        return {"own": jnp.zeros(self.network.factors + 1), "rated": jnp.zeros(())}
+
+    def adapt(
+        self, prior: PyTree, episode: Episode, store: ImageStore, *, key: Key[Array, ""]
+    ) -> dict[str, Any]:
+        """{"own" (bias, then factors), "rated"}: the minimum on the support set."""
+        del key
+        support = episode.support
+        mask = jnp.asarray(support.mask)
+        learned = prior["factorization"]
+        items = self._items(learned, store.take(support.image_ids))
+        items = jnp.where(mask[:, None], items, 0.0)
+        gaps = jnp.where(mask, support.scores - learned["mean"], 0.0)
+        strength = self.decay * jnp.maximum(jnp.sum(mask), 1)
+        square = items.T @ items + strength * jnp.eye(items.shape[1])
+        rated = jnp.any(mask).astype(jnp.float32)
+        return {"own": jnp.linalg.solve(square, items.T @ gaps), "rated": rated}
+
+    def predict(
+        self, prior: PyTree, adapted: dict[str, Any], query: Examples, store: ImageStore
+    ) -> Float[Array, " query"]:
+        """Unit scores; nothing keeps them within (0, 1)."""
+        features = store.take(query.image_ids)
+        learned = prior["factorization"]
+        own = learned["mean"] + self._items(learned, features) @ adapted["own"]
+        generic = generic_scores(self.model, prior, features)
+        return jnp.where(adapted["rated"] > 0, own, generic)
+
+    def _items(self, learned, features) -> Float[Array, "image one_factor"]:
+        chosen = features if self.columns is None else features[:, slice(*self.columns)]
+        standard = (chosen - learned["center"][None]) * learned["scale"][None]
+        items = self.network.apply({"params": learned["network"]}, standard)
+        return jnp.concatenate([jnp.ones((len(chosen), 1)), items], axis=1)  # pyright: ignore
