@@ -130,6 +130,16 @@ def margin_rank(
     return total / jnp.maximum(jnp.sum(partner, axis=1), 1) / 2
 
 
+def attribute_loss(
+    predicted: Float[Array, "image attribute"],
+    observed: Float[Array, "image attribute"],
+    *,
+    weight: float = 0.1,
+) -> Float[Array, " image"]:
+    """PAM (ICCV 2017), eq. 4: sum_i w_i loss_att_i, each half a squared error (eq. 2)."""
+    return 0.5 * weight * jnp.sum((predicted - observed) ** 2, axis=1)
+
+
 LOSSES = {
     "mse": squared_error,
     "centred": centred_squared_error,

@@ -129,11 +129,12 @@ def _measure(users, key, *, learner, counts):
             )
             state = learner.learn(asked, state)
 
+            def measure(state):
+                on = kept if held_out else asked.mask & ~state.rated
+                return _scores(learner, asked, state, scores, on)
+
             def advance(state, _):
-                measured = _scores(
-                    learner, asked, state, scores, kept if held_out else None
-                )
-                return learner.round(asked, state, scores=scores), measured
+                return learner.round(asked, state, scores=scores), measure(state)
 
             state, curve = jax.lax.scan(advance, state, length=last - first)
             return jax.tree.map(

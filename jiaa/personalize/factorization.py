@@ -18,10 +18,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key, PyTree
 
 from jiaa.personalize.residual import generic_scores
+from jiaa.train.small import Schedule, descend
 from jiaa.types import Episode, Examples, ImageStore, UserTasks
 
 
@@ -89,10 +89,9 @@ def fit_factorization(
     }
     mean = float(scores.mean())
     ratings = tuple(jnp.asarray(x) for x in (users, images, scores - mean))
-    schedule = optax.cosine_decay_schedule(rate, steps)
-    optimizer = optax.adamw(schedule, weight_decay=weight_decay)
 
-    def loss(params, rows):
+    def loss(params, key):
+        rows = jax.random.randint(key, (batch_size,), 0, len(scores))
         user, image, gap = (x[rows] for x in ratings)
         items = network.apply({"params": params["network"]}, standard[image])
         own = jax.tree.map(lambda x: x[user], params["users"])
@@ -100,30 +99,10 @@ def fit_factorization(
         penalty = jnp.sum(own["factors"] ** 2, axis=1) + own["bias"] ** 2
         return jnp.mean((gap - predicted) ** 2 + decay * penalty)
 
-    @jax.jit
-    def run(params):
-        def step(carry, number):
-            params, state = carry
-            key = jax.random.fold_in(run_key, number)
-            rows = jax.random.randint(key, (batch_size,), 0, len(scores))
-            gradient = jax.grad(loss)(params, rows)
-            change, state = optimizer.update(gradient, state, params)
-            return (optax.apply_updates(params, change), state), None
-
-        start = params, optimizer.init(params)
-        return jax.lax.scan(step, start, jnp.arange(steps))[0][0]
-
-    learned = run(params)
-    _check_finite(learned)
+    schedule = Schedule(steps, batch_size, rate, weight_decay)
+    learned = descend(loss, params, schedule, key=run_key)
     constants = {"center": center, "scale": scale, "mean": mean}
     return {**learned, **jax.tree.map(jnp.float32, constants)}
-
-
-def _check_finite(learned: PyTree) -> None:
-    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(learned)):
-        raise FloatingPointError(
-            "the factorisation's weights are not finite; lower the rate"
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -137,7 +137,7 @@ class LiveRater:
         n = min(n, left)
         return _chosen(self.learner, self.album, state, n=n)
 
-    def tell(self, state: State, image: int, stars: float) -> State:
+    def tell(self, state: State, image: int, stars: float | int) -> State:
         """The state after the user gave an image that many stars.
 
         Raises:

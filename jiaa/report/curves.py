@@ -1,0 +1,107 @@
+"""PAM's figures (ICCV 2017): curves of active learning, and bars of features."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jiaa.evaluate.active import Curves
+from jiaa.report.figures import _tidy, series
+from jiaa.report.runs import dataset_label
+
+NAMES = {
+    "random": "random",
+    "active_pam": "Active-PAM",
+    "diversity": "diversity alone",
+    "greedy": "Greedy",
+    "mcal": "MCAL",
+    "qbc": "QBC",
+}
+
+
+def active_curves(curves: Curves, *, dataset: str) -> Figure:
+    """SROCC against images rated; bands are one standard deviation over trials."""
+    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for index, name in enumerate(curves.values):
+        color, marker = series(index)
+        mean, band = curves.mean(name), curves.band(name)
+        label = NAMES.get(name, name)
+        every = max(len(mean) // 9, 1)
+        axes.plot(
+            curves.ratings,
+            mean,
+            color=color,
+            marker=marker,
+            markevery=every,
+            label=label,
+        )
+        axes.fill_between(
+            curves.ratings, mean - band, mean + band, color=color, alpha=0.15, lw=0
+        )
+    axes.set_xlabel("images rated, per user")
+    axes.set_ylabel("SROCC, mean over users ± std over trials")
+    axes.set_title(f"Which image to ask about next: {dataset_label(dataset)}")
+    _tidy(axes)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def rows(
+    curves: Curves, *, at: Sequence[int] = (10, 20, 30, 50, 70, 100)
+) -> list[dict[str, Any]]:
+    """A row a strategy and number of ratings: SROCC, its gain, band and seconds."""
+    found = []
+    for name in curves.values:
+        mean, gain, band = (
+            curves.mean(name),
+            curves.mean(name, gain=True),
+            curves.band(name),
+        )
+        level = (
+            float(curves.mean("random")[-1]) if "random" in curves.values else np.nan
+        )
+        for count in at:
+            place = np.flatnonzero(curves.ratings == count)
+            if not len(place):
+                continue
+            found.append(
+                {
+                    "strategy": name,
+                    "ratings": int(count),
+                    "srocc": float(mean[place[0]]),
+                    "gain": float(gain[place[0]]),
+                    "band": float(band[place[0]]),
+                    "reaches_random_last_at": curves.ratings_to_reach(name, level),
+                    "seconds": curves.seconds[name],
+                }
+            )
+    return found
+
+
+def feature_bars(
+    gains: Mapping[str, Mapping[int, tuple[float, float]]], *, dataset: str
+) -> Figure:
+    """Figure 5a: gain in SROCC over the generic model by what the regressor reads.
+
+    Args:
+      gains: features' name -> number of ratings -> (gain, its standard deviation).
+      dataset: its name.
+    """
+    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    shots = sorted({count for each in gains.values() for count in each})
+    width = 0.8 / max(len(shots), 1)
+    for index, count in enumerate(shots):
+        color, _ = series(index)
+        place = np.arange(len(gains)) + (index - (len(shots) - 1) / 2) * width
+        mean, std = np.array([gains[name][count] for name in gains]).T
+        axes.bar(place, mean, width, yerr=std, color=color, label=f"{count} ratings")
+    axes.axhline(0.0, color="0.2", linewidth=0.8)
+    axes.set_xticks(range(len(gains)), labels=list(gains))
+    axes.set_ylabel("gain in SROCC over the generic model")
+    axes.set_title(f"What the regressor reads: {dataset_label(dataset)}")
+    _tidy(axes)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
