@@ -158,4 +158,18 @@ def base() -> ConfigDict:
     config.evaluate = _section(
         {"shots": (10, 100), "repeats": 50, "strategy": "auto", "seed": 0}
     )
+    config.pam = _section(
+        {
+            # scripts/pam.py, on the run config.prior; of table3, table4, figure4,
+            # figure5a, figure6
+            "protocols": (),
+            "svr": {},  # of personalize.NuSVR: c, nu, gamma, ...
+            "bayesian_ridge": {},  # of personalize.BayesianRidge
+            "fpmf": {},  # of personalize.factorization.fit_factorization
+            "figure4": {"images": (50, 150, 500, 1500), "noises": (0.1, 0.2, 0.3)},
+            # of cli.pam.figure6: machine (c, nu), album (kind, gamma, visual_weight),
+            # strategies, first, last, trials, held_out
+            "active": {"machine": {}, "album": {}},
+        }
+    )
     return config

@@ -8,7 +8,7 @@ training images; else the regressors read the trunk's features.
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from jiaa import evaluate, metrics
 from jiaa.cli import build
 from jiaa.cli.finished import open_run
-from jiaa.cli.options import Config
+from jiaa.cli.options import Config, ConfigError, unknown
 from jiaa.cli.settings import recorded_config
 from jiaa.data import Dataset
 from jiaa.data.store import replacing
@@ -308,28 +308,61 @@ def write_json(path: Path, value: Any) -> None:
 def run(
     config: Config, workdir: str | os.PathLike[str], *, progress: bool = True
 ) -> Path:
-    """The protocols that `config.protocols` names, on the generic run `config.prior`."""
-    settings = build.plain(config)
-    features = load_features(settings["prior"], progress=progress)
-    out, said = Path(workdir), {}
-    svr, ridge = settings["svr"], settings["bayesian_ridge"]
-    prior = prior_of(features) if "table4" in settings["protocols"] else {}
-    empty = {"params": {}, "batch_stats": {}}
-    shared = {"progress": progress, **settings["evaluate"]}
-    for name in settings["protocols"]:
-        if name == "table3":
-            said[name] = table3(features)
-        elif name == "table4":
-            chosen = methods(features, svr=svr, ridge=ridge)
-            said[name] = table4(features, chosen, out, prior=prior, **shared)
-        elif name == "figure4":
-            said[name] = figure4(features, **settings["figure4"])
-        elif name == "figure5a":
-            chosen = feature_variants(features, svr=svr)
-            said[name] = table4(features, chosen, out, prior=empty, **shared)
-        elif name == "figure6":
-            curves = figure6(features, out, **settings["active"])
-            said[name] = report_curves.rows(curves)
+    """The protocols of `config.pam`, on the generic run that `config.prior` names.
+
+    Writes protocols.json, and what each protocol writes, into the workdir.
+
+    Raises:
+      ConfigError: no generic run is named, or a protocol is unknown.
+    """
+    section, out = build.plain(config.pam), Path(workdir)
+    for name in section["protocols"]:
+        if name not in PROTOCOLS:
+            raise unknown("config.pam.protocols", name, list(PROTOCOLS))
+    if not config.prior:
+        raise ConfigError("config.prior is empty; name the workdir of a generic run")
+    features = load_features(config.prior, progress=progress)
+    repeats = {name: config.evaluate[name] for name in ("shots", "repeats")}
+    settings = {**section, "evaluate": {**repeats, "progress": progress}}
+    said = {
+        name: PROTOCOLS[name](features, out, settings) for name in section["protocols"]
+    }
     target = out / "protocols.json"
     write_json(target, said)
     return target
+
+
+def _run_table4(features, out, settings):
+    chosen = methods(features, svr=settings["svr"], ridge=settings["bayesian_ridge"])
+    prior = prior_of(features, **settings["fpmf"])
+    return table4(features, chosen, out, prior=prior, **settings["evaluate"])
+
+
+def _run_figure5a(features, out, settings):
+    chosen = feature_variants(features, svr=settings["svr"])
+    prior = {"params": {}, "batch_stats": {}}
+    found = table4(features, chosen, out, prior=prior, **settings["evaluate"])
+    gains = {
+        name.removeprefix("pam_"): {
+            row["shots"]: (row["mean"] - row["generic"], row["std"])
+            for row in rows
+            if row["metric"] == "srocc"
+        }
+        for name, rows in found.items()
+    }
+    figure = report_curves.feature_bars(gains, dataset=features.dataset.name)
+    save(figure, out / "features.png")
+    return found
+
+
+def _run_figure6(features, out, settings):
+    return report_curves.rows(figure6(features, out, **settings["active"]))
+
+
+PROTOCOLS: dict[str, Callable[..., Any]] = {
+    "table3": lambda features, out, settings: table3(features),
+    "table4": _run_table4,
+    "figure4": lambda features, out, settings: figure4(features, **settings["figure4"]),
+    "figure5a": _run_figure5a,
+    "figure6": _run_figure6,
+}
