@@ -8,6 +8,7 @@ trials and rounds are one compiled call a strategy.
 import dataclasses
 import functools
 import time
+import warnings
 from collections.abc import Mapping
 
 import jax
@@ -39,11 +40,11 @@ class Curves:
 
     def mean(self, strategy: str, *, gain: bool = False) -> np.ndarray:
         """Mean over users of their mean over trials, at each number of ratings."""
-        return np.nanmean(np.nanmean(self._of(strategy, gain), axis=1), axis=0)
+        return _mean(_mean(self._of(strategy, gain), 1), 0)
 
     def band(self, strategy: str, *, gain: bool = False) -> np.ndarray:
         """Standard deviation over trials of the mean over users."""
-        return np.nanstd(np.nanmean(self._of(strategy, gain), axis=0), axis=0)
+        return np.nanstd(_mean(self._of(strategy, gain), 0), axis=0)
 
     def ratings_to_reach(self, strategy: str, level: float) -> int | None:
         """The least number of ratings whose mean reaches `level`; None if none does."""
@@ -53,6 +54,13 @@ class Curves:
     def _of(self, strategy, gain):
         values = self.values[strategy]
         return values - self.generic[strategy] if gain else values
+
+
+def _mean(values: Float[np.ndarray, "*axes"], axis: int) -> np.ndarray:
+    """Mean over what exists; NaN where nothing does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmean(values, axis=axis)
 
 
 def active_curves(

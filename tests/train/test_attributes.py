@@ -22,7 +22,7 @@ def test_attributes_and_scores_of_other_images_are_learned_together():
         (features[:100], score[:100]),
         (features[100:], truth[100:]),
         weight=1.0,
-        schedule=Schedule(300, 32, 1e-2),
+        schedule=Schedule(200, 16, 2e-2),
         key=jax.random.key(0),
     )
     found = network.apply({"params": params}, features)
@@ -46,7 +46,8 @@ def test_clusters_and_their_softmax_layer_find_groups():
     )
     shares = np.asarray(classes(jnp.asarray(points)))
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
-    assert shares[np.arange(90), labels].min() > 0.8
+    assert shares.max(axis=1).min() > 0.8
+    assert len({(a, b) for a, b in zip(group, shares.argmax(1), strict=True)}) == 3
 
 
 def test_fewer_points_than_clusters_are_refused():

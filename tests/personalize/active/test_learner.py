@@ -23,7 +23,8 @@ def world():
     generic = jnp.asarray(rng.uniform(0.2, 1.0, IMAGES), jnp.float32)
     mask = jnp.arange(IMAGES) < IMAGES - 1
     album = make_album(features, generic, mask=mask, visual_weight=1.0)
-    scores = jnp.where(mask, jnp.round(generic * 5 + features[:, 0] / 2) / 5, jnp.nan)
+    stars = jnp.clip(jnp.round(generic * 5 + features[:, 0] / 2), 1, 5)
+    scores = jnp.where(mask, stars / 5, jnp.nan)
     return album, scores
 
 
@@ -102,7 +103,7 @@ def test_a_live_rater_walks_the_rounds_of_the_protocol(world):
     state = live.begin(key=jax.random.key(1))
     for number in range(6):
         (image,) = live.next_images(state, 1)
-        state = live.tell(state, int(image), float(scores[image]) * 5)
+        state = live.tell(state, int(image), round(float(scores[image]) * 5))
         np.testing.assert_array_equal(state.rated, expected.rated[number])
     np.testing.assert_allclose(
         live.predict(state), album.generic + expected.offsets[-1], atol=1e-4
