@@ -2,9 +2,9 @@
 
 O'Donovan, Agarwala and Hertzmann, "Collaborative filtering of color aesthetics", 2014.
 One layer of logistic units maps an image's features to latent factors, so that images
-nobody rated have them too; a user's score is
+nobody rated have them too, and a bias of the image; a user's score is
 
-    mean + bias_u + factors_u . V(sigmoid(W x + c))
+    mean + bias_u + bias(x) + factors_u . V(sigmoid(W x + c))
 
 fitted to all ratings at once, with a penalty on biases and factors. The network belongs
 to the training raters, whose ratings are thousands; a test user's bias and factors are
@@ -26,7 +26,7 @@ from jiaa.types import Episode, Examples, ImageStore, UserTasks
 
 
 class FeatureFactors(nn.Module):
-    """Features to latent factors by one layer of logistic units."""
+    """Features to an image's bias and factors, by one layer of logistic units."""
 
     units: int = 200
     factors: int = 15
@@ -34,10 +34,10 @@ class FeatureFactors(nn.Module):
     @nn.compact
     def __call__(
         self, features: Float[Array, "image feature"]
-    ) -> Float[Array, "image factor"]:
-        """Each image's factors."""
+    ) -> Float[Array, "image bias_and_factor"]:
+        """Each image's bias, then its factors."""
         hidden = nn.sigmoid(nn.Dense(self.units, name="hidden")(features))
-        return nn.Dense(self.factors, use_bias=False, name="factors")(hidden)
+        return nn.Dense(1 + self.factors, use_bias=False, name="factors")(hidden)
 
 
 def fit_factorization(
@@ -95,7 +95,8 @@ def fit_factorization(
         user, image, gap = (x[rows] for x in ratings)
         items = network.apply({"params": params["network"]}, standard[image])
         own = jax.tree.map(lambda x: x[user], params["users"])
-        predicted = own["bias"] + jnp.sum(own["factors"] * items, axis=1)
+        predicted = own["bias"] + items[:, 0]
+        predicted += jnp.sum(own["factors"] * items[:, 1:], axis=1)
         penalty = jnp.sum(own["factors"] ** 2, axis=1) + own["bias"] ** 2
         return jnp.mean((gap - predicted) ** 2 + decay * penalty)
 
@@ -148,9 +149,9 @@ class Factorization:
         support = episode.support
         mask = jnp.asarray(support.mask)
         learned = prior["factorization"]
-        items = self._items(learned, store.take(support.image_ids))
+        bias, items = self._items(learned, store.take(support.image_ids))
         items = jnp.where(mask[:, None], items, 0.0)
-        gaps = jnp.where(mask, support.scores - learned["mean"], 0.0)
+        gaps = jnp.where(mask, support.scores - learned["mean"] - bias, 0.0)
         strength = self.decay * jnp.maximum(jnp.sum(mask), 1)
         square = items.T @ items + strength * jnp.eye(items.shape[1])
         rated = jnp.any(mask).astype(jnp.float32)
@@ -162,12 +163,14 @@ class Factorization:
         """Unit scores; nothing keeps them within (0, 1)."""
         features = store.take(query.image_ids)
         learned = prior["factorization"]
-        own = learned["mean"] + self._items(learned, features) @ adapted["own"]
+        bias, items = self._items(learned, features)
+        own = learned["mean"] + bias + items @ adapted["own"]
         generic = generic_scores(self.model, prior, features)
         return jnp.where(adapted["rated"] > 0, own, generic)
 
-    def _items(self, learned, features) -> Float[Array, "image one_factor"]:
+    def _items(self, learned, features) -> tuple[Array, Array]:
+        """Each image's bias, and what the user's own part multiplies: 1, factors."""
         chosen = features if self.columns is None else features[:, slice(*self.columns)]
         standard = (chosen - learned["center"][None]) * learned["scale"][None]
-        items = self.network.apply({"params": learned["network"]}, standard)
-        return jnp.concatenate([jnp.ones((len(chosen), 1)), items], axis=1)  # pyright: ignore
+        items: Any = self.network.apply({"params": learned["network"]}, standard)
+        return items[:, 0], items.at[:, 0].set(1.0)

@@ -34,7 +34,7 @@ MORE_TURNS = 4
 # Keeps a rank-deficient kernel's system solvable; it pulls to the last iterate, so the
 # solution is not moved.
 PROXIMAL = 1e-4
-ROOT_STEPS = 10
+ROOT_STEPS = 16
 BOUND = 1e-5  # nearer to a bound than this share of C, a coefficient is at it
 
 
@@ -316,7 +316,10 @@ def _certified(problem: _Problem, coefficients, thresholds, spread) -> SupportVe
     scores = problem.kernel @ coefficients
     residual = problem.targets - scores - offset
     gap = coefficients @ (scores - problem.targets) + _loss(problem, residual, tube)
-    gap = jnp.maximum(gap, 0.0) / spread
+    # The gap is one for feasible coefficients; what they lack is added, as a price.
+    excess = jnp.sum(jnp.abs(coefficients)) - 2.0 * problem.half
+    lack = jnp.abs(jnp.sum(coefficients)) + jnp.maximum(excess, 0.0)
+    gap = (jnp.abs(gap) + lack * jnp.max(jnp.abs(problem.targets))) / spread
     return SupportVectors(coefficients, offset, tube, gap)
 
 

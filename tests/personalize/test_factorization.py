@@ -31,15 +31,14 @@ def world():
 def test_training_raters_scores_are_learned(world):
     prior, tasks, store = world
     learned = prior["factorization"]
-    features = np.asarray(store.features)
-    standard = (features - np.asarray(learned["center"])) * np.asarray(learned["scale"])
-    items = NETWORK.apply({"params": learned["network"]}, standard)
-    users = learned["users"]
-    scores = np.asarray(users["factors"] @ items.T) + np.asarray(users["bias"])[:, None]
-    found = np.asarray(scores) + float(learned["mean"])
-    found = np.take_along_axis(found, np.asarray(tasks.image_ids), axis=1)
+    standard = (store.features - learned["center"][None]) * learned["scale"][None]
+    items = np.asarray(NETWORK.apply({"params": learned["network"]}, standard))
+    users = jax.tree.map(np.asarray, learned["users"])
+    scores = users["factors"] @ items[:, 1:].T + users["bias"][:, None] + items[:, 0]
+    found = np.take_along_axis(scores, np.asarray(tasks.image_ids), axis=1)
     truth = np.asarray(tasks.scores)
-    assert np.mean((found - truth) ** 2) < 0.7 * truth.var()
+    error = np.mean((found + float(learned["mean"]) - truth) ** 2)
+    assert error < 0.7 * truth.var()
 
 
 def test_a_user_s_own_part_is_ridge_on_the_factors(world):
@@ -53,8 +52,8 @@ def test_a_user_s_own_part_is_ridge_on_the_factors(world):
     standard = (features - learned["center"]) * learned["scale"]
     hidden = standard @ network["hidden"]["kernel"] + network["hidden"]["bias"]
     items = 1 / (1 + np.exp(-hidden)) @ network["factors"]["kernel"]
-    items = np.hstack([np.ones((8, 1)), items])
-    gaps = np.asarray(episode.support.scores) - learned["mean"]
+    gaps = np.asarray(episode.support.scores) - learned["mean"] - items[:, 0]
+    items[:, 0] = 1
     expected = np.linalg.solve(items.T @ items + 0.24 * np.eye(4), items.T @ gaps)
     np.testing.assert_allclose(adapted["own"], expected, atol=2e-4)
 
