@@ -1,7 +1,13 @@
 """PAM on OASIS: nu-SVR of each rater's offsets from the generic score.
 
-DRAFT
-    python scripts/train.py --config configs/pam/oasis_squeezenet.py --workdir runs/pam --config.data.root=FOLDER --config.model.weights=squeezenet1_1_imagenet.safetensors
+The generic prior of configs/ba_piaa/oasis_squeezenet.py; SqueezeNet has no attributes,
+so the machine reads the features of that prior, whose products are its kernel.
+
+    python scripts/train.py    --config configs/pam/oasis_squeezenet.py --workdir runs/pam --config.data.root=FOLDER --config.model.weights=squeezenet1_1_imagenet.safetensors
+    python scripts/evaluate.py --config configs/pam/oasis_squeezenet.py --workdir runs/pam --config.data.root=FOLDER --config.model.weights=squeezenet1_1_imagenet.safetensors
+
+Measured SROCC, 145 raters, 10 splits, ImageNet's trunk: .542 +- .002 with 10 ratings, .582 +- .009 with 100
+(generic .531, .526). Four minutes to evaluate on one shared CPU core.
 """
 
 from configs.ba_piaa import oasis_squeezenet
@@ -11,5 +17,5 @@ def get_config():
     config = oasis_squeezenet.get_config()
     config.method = "pam"
     config.adapt.kind = "nu_svr"
-    config.adapt.options = {"kernel": "linear", "c": (0.1,), "gamma": (1.0,)}
+    config.adapt.options = {"kernel": "linear", "c": (0.1,)}
     return config

@@ -19,6 +19,7 @@ def get_config():
     config.adapt.options = {"c": (0.1,), "gamma": (0.3,)}
     config.pam.protocols = ("table3", "table4", "figure4", "figure5a", "figure6")
     config.pam.svr = {"c": (0.1,), "gamma": (0.3,)}
-    config.pam.bayesian_ridge = {"weight": 10.0, "noise": 0.03, "prior": 0.01}
+    config.pam.bayesian_ridge = {"weight": 50.0, "noise": 0.03, "prior": 0.003}
+    config.pam.fpmf = {"decay": 0.5}
     config.pam.active = {"machine": {"c": 0.1}, "album": {"gamma": 0.3}, "last": 100}
     return config

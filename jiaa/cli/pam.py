@@ -118,16 +118,23 @@ def _attributes(dataset, trunk, truth, *, seed, joint=True):
 
 
 def methods(
-    features: Features, *, svr: Mapping[str, Any], ridge: Mapping[str, Any]
+    features: Features,
+    *,
+    svr: Mapping[str, Any],
+    ridge: Mapping[str, Any],
+    decay: float = 0.5,
 ) -> dict[str, Personalizer]:
-    """Table 4's methods, and Bayesian ridge; `svr` and `ridge` are their options."""
+    """Table 4's methods, and Bayesian ridge; `svr` and `ridge` are their options.
+
+    `decay` is that of the factorisation, which its prior was trained with.
+    """
     width = features.store.content.shape[1]
     columns = features.spans[features.personal]
     shared: dict[str, Any] = {"model": Column(), "width": width, "columns": columns}
     machine = NuSVR(**svr)
     return {
         "svm": Residual(**shared, regressor=machine, target="score"),
-        "fpmf": Factorization(Column(), FeatureFactors(), columns=columns),
+        "fpmf": Factorization(Column(), FeatureFactors(), columns=columns, decay=decay),
         "pam": Residual(**shared, regressor=machine),
         "bayesian_ridge": Residual(**shared, regressor=BayesianRidge(**ridge)),
     }
@@ -333,7 +340,9 @@ def run(
 
 
 def _run_table4(features, out, settings):
-    chosen = methods(features, svr=settings["svr"], ridge=settings["bayesian_ridge"])
+    options = {"svr": settings["svr"], "ridge": settings["bayesian_ridge"]}
+    options["decay"] = settings["fpmf"].get("decay", 0.5)
+    chosen = methods(features, **options)
     prior = prior_of(features, **settings["fpmf"])
     return table4(features, chosen, out, prior=prior, **settings["evaluate"])
 

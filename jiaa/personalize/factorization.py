@@ -45,7 +45,7 @@ def fit_factorization(
     tasks: UserTasks,
     *,
     network: FeatureFactors,
-    decay: float = 0.02,
+    decay: float = 0.5,
     weight_decay: float = 1e-4,
     steps: int = 3000,
     batch_size: int = 256,
@@ -93,7 +93,7 @@ def fit_factorization(
     def loss(params, key):
         rows = jax.random.randint(key, (batch_size,), 0, len(scores))
         user, image, gap = (x[rows] for x in ratings)
-        items = network.apply({"params": params["network"]}, standard[image])
+        items: Any = network.apply({"params": params["network"]}, standard[image])
         own = jax.tree.map(lambda x: x[user], params["users"])
         predicted = own["bias"] + items[:, 0]
         predicted += jnp.sum(own["factors"] * items[:, 1:], axis=1)
@@ -125,7 +125,7 @@ class Factorization:
     model: nn.Module
     network: FeatureFactors = FeatureFactors()  # noqa: RUF009
     columns: tuple[int, int] | None = None
-    decay: float = 0.02
+    decay: float = 0.5
 
     def __post_init__(self):
         """Refuses a decay with which the solution need not exist."""

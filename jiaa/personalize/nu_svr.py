@@ -164,11 +164,13 @@ def fit_nu_svr(
         turns = TURNS + MORE_TURNS * state.round
         turning = jax.lax.fori_loop(0, turns, lambda _, s: _turn(problem, s), turning)
         best = judge(turning[0], turning[2], best)
-        return _State(*turning, best, state.round + 1)
+        at, dual, thresholds = turning
+        return _State(at, dual, thresholds, best, state.round + 1)
 
     nothing = SupportVectors(zeros, zeros[0], zeros[0], jnp.full_like(zeros[0], 1e30))
     first = judge(state[0], state[2], nothing)
-    final = jax.lax.while_loop(go_on, advance, _State(*state, first, jnp.int32(0)))
+    begun = _State(state[0], state[1], state[2], first, jnp.int32(0))
+    final = jax.lax.while_loop(go_on, advance, begun)
     found = _with_offset(problem, final.best)
     offset = found.offset - level @ found.coefficients
     return dataclasses.replace(found, offset=offset)
@@ -181,7 +183,8 @@ def _problem(kernel, targets, *, mask, weights, c, nu):
         c = c * weights
     c = jnp.where(mask, jnp.asarray(c, prepared.kernel.dtype), 0.0)
     half = 0.5 * nu * jnp.sum(c)
-    targets, shared = jnp.where(mask, targets, 0.0), prepared[2:]
+    targets = jnp.where(mask, targets, 0.0)
+    shared = prepared.centred, prepared.inverse, prepared.rho
     return _Problem(*shared, targets, mask, c, half), prepared.level
 
 
