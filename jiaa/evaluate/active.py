@@ -123,6 +123,7 @@ def _measure(users, key, *, learner, counts):
 
     def one_user(user):
         album, user_id, image_ids, scores = user
+        fixed = _above(album.generic), _above(jnp.where(album.mask, scores, 0.0))
 
         def trial(number):
             drawn = episode_key(key, repeat=number, user_id=user_id)
@@ -139,7 +140,8 @@ def _measure(users, key, *, learner, counts):
 
             def measure(state):
                 on = kept if held_out else asked.mask & ~state.rated
-                return _scores(learner, asked, state, scores, on)
+                personal = learner.predict(asked, state)
+                return _scores(personal, fixed, on)
 
             def advance(state, _):
                 return learner.round(asked, state, scores=scores), measure(state)
@@ -165,10 +167,21 @@ def _order(
     return jnp.argsort(jnp.argsort(draws))
 
 
-def _scores(learner, album, state, scores, on):
-    """SROCC of personal and of generic scores, on the images `on`."""
-    personal = learner.predict(album, state)
-    return tuple(
-        metrics.spearman(predicted, scores, on)
-        for predicted in (personal, album.generic)
-    )
+def _above(values: Float[Array, " image"]) -> Float[Array, "image image"]:
+    """1 where the row's value is greater than the column's, 1/2 where they tie.
+
+    Its product with a mask gives average ranks, less 1/2: many masks cost less than
+    many sorts do.
+    """
+    rows, columns = values[:, None], values[None]
+    return jnp.where(rows > columns, 1.0, jnp.where(rows == columns, 0.5, 0.0))
+
+
+def _scores(personal, fixed, on):
+    """SROCC of personal and of generic scores, on the images `on`.
+
+    `fixed` is `_above` of the generic scores and of the user's own.
+    """
+    real = on.astype(personal.dtype)
+    generic, own, ranks = (above @ real for above in (*fixed, _above(personal)))
+    return tuple(metrics.pearson(each, own, on) for each in (ranks, generic))
