@@ -105,6 +105,7 @@ class _Search(NamedTuple):
     step: Array | int
 
 
+@jax.jit
 def prepare(kernel: Float[Array, "rating rating"]) -> Prepared:
     """The inverse that the turns need: once for all masks, targets, C and nu."""
     size, level = kernel.shape[0], jnp.mean(kernel, axis=0)
@@ -135,6 +136,7 @@ def _inverse(matrix):
     return jnp.concatenate([upper, jnp.concatenate([-corner.T, rest], axis=1)])
 
 
+@functools.partial(jax.jit, static_argnames=("gap", "rounds"))
 def fit_nu_svr(
     kernel: Float[Array, "rating rating"] | Prepared,
     targets: Float[Array, " rating"],
