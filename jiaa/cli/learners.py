@@ -122,7 +122,8 @@ def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Person
     """Test-time adaptation: `config.adapt`; `width` is that of the store's features."""
     section = plain(config.adapt)
     del section["kind"]
-    kind, options = word(config, "adapt.kind"), section.pop("options")
+    # Runs that were recorded before there were options have none.
+    kind, options = word(config, "adapt.kind"), section.pop("options", {})
     ridge = {name: section.pop(name) for name in ("strength", "learned")}
     if kind == "ridge":
         return Ridge(loop.model, width, **ridge)
