@@ -221,8 +221,10 @@ def _advance(problem: _Problem, spread, first, state: _State) -> _State:
     # The step may fail far from the solution: the turns then go on as they were.
     taken = found.gap < best.gap
     reached = solved, _dual(problem, solved), cut
-    where = [jnp.where(taken, *pair) for pair in zip(reached, turned, strict=True)]
-    return _State(*where, found, state.round + 1)
+    at, dual, roots = (
+        jnp.where(taken, new, old) for new, old in zip(reached, turned, strict=True)
+    )
+    return _State(at, dual, roots, found, state.round + 1)
 
 
 def _better(problem: _Problem, best, coefficients, roots, *, spread):
@@ -260,7 +262,7 @@ def _project(problem: _Problem, values, near):
 
 
 def _thresholds(roots):
-    """Upper and lower: coefficients are clip(v - upper, 0, C) - clip(lower - v, 0, C)."""
+    """Upper, lower: coefficients are clip(v - upper, 0, C) - clip(lower - v, 0, C)."""
     upper, lower, single = roots[0], -roots[1], roots[2]
     tube = upper > lower
     return jnp.stack([jnp.where(tube, x, single) for x in (upper, lower)])
@@ -270,8 +272,8 @@ def _roots(problem: _Problem, values, near, *, floor, total):
     """Each row's t with sum_i clip(v_i - t, floor, C) = total, sought from `near`.
 
     The sum falls with t and is piecewise linear: a Newton step is exact once no kink
-    lies between. With a small C it is a staircase, on which Newton's steps creep: a step
-    after which the excess has not halved is followed by one of bisection.
+    lies between. With a small C it is a staircase, on which Newton's steps creep: where
+    the excess has not halved, a step of bisection follows.
     """
     mask, c = problem.mask[None], problem.c[None]
     low = jnp.min(jnp.where(mask, values - c, jnp.inf), axis=1)
@@ -302,10 +304,12 @@ def _roots(problem: _Problem, values, near, *, floor, total):
         usable &= size <= 0.5 * search.before
         at = jnp.where(usable, newton, 0.5 * (low + high))
         before = jnp.where(usable, size, jnp.inf)
-        return _Search(low, high, at, *missing(at), before, search.step + 1)
+        excess, inside = missing(at)
+        return _Search(low, high, at, excess, inside, before, search.step + 1)
 
     at = jnp.clip(near, low, high)
-    begun = _Search(low, high, at, *missing(at), jnp.full_like(at, jnp.inf), 0)
+    excess, inside = missing(at)
+    begun = _Search(low, high, at, excess, inside, jnp.full_like(at, jnp.inf), 0)
     return jax.lax.while_loop(go_on, advance, begun).at
 
 
