@@ -137,7 +137,7 @@ def attribute_loss(
     weight: float = 0.1,
 ) -> Float[Array, " image"]:
     """PAM (ICCV 2017), eq. 4: sum_i w_i loss_att_i, each half a squared error."""
-    return 0.5 * weight * jnp.sum((predicted - observed) ** 2, axis=1)
+    return 0.5 * weight * euclidean(predicted, observed, total=True)
 
 
 LOSSES = {
