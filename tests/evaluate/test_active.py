@@ -46,9 +46,10 @@ def test_all_strategies_begin_with_the_same_images(curves):
 def test_a_user_s_curve_does_not_depend_on_the_other_users(world, curves):
     """Same shapes as above: the same program."""
     albums, tasks = world
-    twice = jax.tree.map(lambda x: x[jnp.array([1, 1])], albums), tasks[np.array([1, 1])]
+    rows = np.array([1, 1])
+    twice = jax.tree.map(lambda x: x[jnp.asarray(rows)], albums), tasks[rows]
     found = curves_of(twice, ("active_pam",)).values["active_pam"]
-    expected = curves.values["active_pam"][[1, 1]]
+    expected = curves.values["active_pam"][rows]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
