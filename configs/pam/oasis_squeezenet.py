@@ -17,5 +17,5 @@ def get_config():
     config = oasis_squeezenet.get_config()
     config.method = "pam"
     config.adapt.kind = "nu_svr"
-    config.adapt.options = {"kernel": "linear", "c": (0.1,)}
+    config.adapt.options = {"kernel": "linear", "c": (0.15,)}
     return config
