@@ -15,6 +15,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 # Every line runs as it stands, but for these numbers of what is drawn and of steps.
 SHORTER = {
+    "live_rater": {
+        '"train_users": 60': '"train_users": 8',
+        '"train_images": 1500': '"train_images": 150',
+        "range(6)": "range(2)",
+    },
     "meta_learning": {
         "train_users=100": "train_users=8",
         "test_users=12": "test_users=4",
@@ -72,7 +77,8 @@ class OwnKernel(AsyncKernelManager):
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["meta_learning", "personality"]
+    names = ["live_rater", "meta_learning", "personality"]
+    assert [path.stem for path in NOTEBOOKS] == names
 
 
 @every_notebook
