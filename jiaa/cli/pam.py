@@ -287,15 +287,25 @@ def figure6(
     album: Mapping[str, Any],
     strategies: tuple[str, ...] = tuple(STRATEGIES),
     split: str = "test",
+    last: int = 100,
+    held_out: int = 0,
     **options: Any,
 ) -> Curves:
-    """Curves of the strategies; curves.json and curves.png in `out`."""
+    """Curves of the strategies; curves.json and curves.png in `out`.
+
+    With `held_out` images, users who rated too few for them are left out: all users'
+    curves go to `last`.
+    """
     tasks = features.dataset.split(split)
+    counts = np.asarray(tasks.mask).sum(axis=1)
+    tasks = tasks[counts >= last + max(held_out, 2)]
     learners = {name: ActiveLearner(name, **machine) for name in strategies}
     measured = active_curves(
         learners,
         albums_of(features, tasks, **album),
         tasks,
+        last=last,
+        held_out=held_out,
         key=jax.random.key(0),
         **options,
     )
