@@ -13,9 +13,9 @@ from jaxtyping import Array, Bool, Float
 
 from jiaa.personalize import nu_svr
 from jiaa.personalize.bayesian_ridge import fit_bayesian_ridge
+from jiaa.personalize.kernels import KERNELS, kernel_matrix, prepare, scale_of
 
 Fitted = dict[str, Any]
-KERNELS = ("rbf", "linear")
 
 
 @runtime_checkable
@@ -42,21 +42,6 @@ class Regressor(Protocol):
         ...
 
 
-def kernel_matrix(
-    left: Float[Array, "left feature"],
-    right: Float[Array, "right feature"],
-    *,
-    kind: str,
-    gamma: float | Float[Array, ""],
-) -> Float[Array, "left right"]:
-    """exp(-gamma |x - y|^2) ("rbf") or gamma x . y ("linear"), of each pair."""
-    products = left @ right.T
-    if kind == "linear":
-        return gamma * products
-    squares = jnp.sum(left**2, axis=1)[:, None] + jnp.sum(right**2, axis=1)[None]
-    return jnp.exp(-gamma * jnp.maximum(squares - 2.0 * products, 0.0))
-
-
 @dataclasses.dataclass(frozen=True)
 class NuSVR:
     """nu-SVR of PAM's eq. 3, with the settings chosen on the support set if several.
@@ -70,8 +55,7 @@ class NuSVR:
       c: upper bounds C to choose from, as in libsvm: eq. 3's divided by the number of
         ratings.
       nu: shares of support vectors to choose from, in (0, 1].
-      gamma: widths to choose from, as multiples of scikit-learn's "scale": one over the
-        number of features times the variance of the support set's features.
+      gamma: widths to choose from, as multiples of `kernels.scale_of` the support set.
       folds: of the choice, at least 2.
       gap: the duality gap to stop at (`nu_svr.SupportVectors`).
 
@@ -108,10 +92,10 @@ class NuSVR:
     ) -> Fitted:
         """{"support", "coefficients", "offset", "gamma", "gap"}."""
         features = jnp.where(mask[:, None], features, 0.0)
-        scale = self._scale(features, mask)
+        scale = scale_of(features, mask)
         settings = jnp.asarray([(c, nu) for c in self.c for nu in self.nu])
         kernels = [self._kernel(features, features, g * scale) for g in self.gamma]
-        prepared = jax.vmap(nu_svr.prepare)(jnp.stack(kernels))
+        prepared = jax.vmap(prepare)(jnp.stack(kernels))
         if len(kernels) * len(settings) == 1:
             at = best = jnp.int32(0)
         else:
@@ -150,15 +134,6 @@ class NuSVR:
 
     def _kernel(self, left, right, gamma):
         return kernel_matrix(left, right, kind=self.kernel, gamma=gamma)
-
-    def _scale(self, features, mask):
-        """scikit-learn's gamma="scale": over all entries of the support's features."""
-        count = jnp.maximum(jnp.sum(mask) * features.shape[1], 1)
-        mean = jnp.sum(features) / count
-        gaps = jnp.where(mask[:, None], features - mean, 0.0)
-        variance = jnp.sum(gaps**2) / count
-        scale = 1.0 / (features.shape[1] * jnp.where(variance > 0, variance, 1.0))
-        return scale
 
     def _errors(self, prepared, targets, mask, settings):
         """Squared error on the ratings left out, of each setting; one kernel."""

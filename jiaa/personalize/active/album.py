@@ -3,8 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from jiaa.personalize import nu_svr
-from jiaa.personalize.regressors import kernel_matrix
+from jiaa.personalize.kernels import Prepared, kernel_matrix, prepare, scale_of
 from jiaa.types import value
 
 
@@ -19,7 +18,7 @@ class Album:
       mask: the images that are there: False for padding.
     """
 
-    kernel: nu_svr.Prepared
+    kernel: Prepared
     generic: Float[Array, "*user image"]
     distances: Float[Array, "*user image image"]
     mask: Bool[Array, "*user image"]
@@ -66,14 +65,10 @@ def make_album(
       visual_weight: w_aes of Algorithm 1, the factor of `visual` in the visual vector
         [w_aes * visual, score].
       kind: kernel of the regressor, "rbf" or "linear".
-      gamma: its width, as a multiple of one over the number of features times the
-        variance of the album's features.
+      gamma: its width, as a multiple of `kernels.scale_of` the album's features.
     """
     features = jnp.where(mask[:, None], features, 0.0)
-    count = jnp.maximum(jnp.sum(mask) * features.shape[1], 1)
-    gaps = jnp.where(mask[:, None], features - jnp.sum(features) / count, 0.0)
-    variance = jnp.sum(gaps**2) / count
-    scale = gamma / (features.shape[1] * jnp.where(variance > 0, variance, 1.0))
+    scale = gamma * scale_of(features, mask)
     kernel = kernel_matrix(features, features, kind=kind, gamma=scale)
     seen = features if visual is None else jnp.where(mask[:, None], visual, 0.0)
     generic = jnp.where(mask, generic, 0.0)
@@ -81,4 +76,4 @@ def make_album(
     squares = jnp.sum(seen**2, axis=1)
     squares = squares[:, None] + squares[None] - 2.0 * seen @ seen.T
     distances = jnp.sqrt(jnp.maximum(squares, 0.0))
-    return Album(nu_svr.prepare(kernel), generic, distances, mask)
+    return Album(prepare(kernel), generic, distances, mask)
