@@ -10,6 +10,7 @@ KERNELS = ("rbf", "linear")
 # In units of the kernel's mean diagonal. Smooth kernels take fewest turns at 0.3,
 # others at 1, but a kernel of low rank does not converge above 0.2.
 RHO = 0.8
+ALIKE = 1e-6  # of the kernel's mean diagonal: less than this differs by rounding
 LEAF = 25  # size of a matrix that is not quartered
 
 
@@ -67,7 +68,10 @@ def prepare(kernel: Float[Array, "rating rating"]) -> Prepared:
     """The inverse that the turns need: once for all masks, targets, C and nu."""
     size, level = kernel.shape[0], jnp.mean(kernel, axis=0)
     centred = kernel - level[None] - level[:, None] + jnp.mean(level)
-    rho = RHO * jnp.maximum(jnp.trace(centred) / size, jnp.finfo(kernel.dtype).tiny)
+    whole, spread = jnp.trace(kernel) / size, jnp.trace(centred) / size
+    # Of one image, or of images that are all alike, centring leaves rounding: the
+    # machine is an offset, and any rho of the order of unit scores will do.
+    rho = RHO * jnp.where(spread > ALIKE * whole, spread, 1.0)
     inverse = _inverse(centred + rho * jnp.eye(size))
     return Prepared(kernel, level, centred, inverse, rho)
 

@@ -107,6 +107,20 @@ def test_targets_all_the_same_are_the_offset():
     np.testing.assert_allclose(scores, 0.6, atol=1e-5)
 
 
+@pytest.mark.parametrize("shared", [0.0, 1.0, 30.0])
+def test_images_that_are_all_alike_get_the_middle_of_the_targets(shared):
+    """Centring such a kernel leaves nothing, or rounding: there is only an offset."""
+    kernel = np.full((SIZE, SIZE), shared, np.float32)
+    targets = np.linspace(-0.3, 0.7, SIZE, dtype=np.float32)
+    found = fit_all(kernel, targets, np.ones((SPLITS, SIZE), bool), C, NU)
+    scores = np.asarray(found.coefficients @ kernel + found.offset[..., None])
+    np.testing.assert_allclose(scores, 0.2, atol=2e-3)
+    one = np.tile(np.arange(SIZE) == 3, (SPLITS, 1))
+    found = fit_all(kernel, targets, one, C, NU)
+    scores = np.asarray(found.coefficients @ kernel + found.offset[..., None])
+    np.testing.assert_allclose(scores, targets[3], atol=1e-5)
+
+
 def test_without_ratings_the_score_is_zero():
     kernel, targets, masks = problem()
     found = fit_all(kernel, targets, np.zeros_like(masks), C, NU)
