@@ -44,7 +44,7 @@ class Curves:
 
     def band(self, strategy: str, *, gain: bool = False) -> np.ndarray:
         """Standard deviation over trials of the mean over users."""
-        return np.nanstd(_mean(self._of(strategy, gain), 0), axis=0)
+        return _over(np.nanstd, _mean(self._of(strategy, gain), 0), 0)
 
     def ratings_to_reach(self, strategy: str, level: float) -> int | None:
         """The least number of ratings whose mean reaches `level`; None if none does."""
@@ -57,10 +57,14 @@ class Curves:
 
 
 def _mean(values: Float[np.ndarray, "*axes"], axis: int) -> np.ndarray:
-    """Mean over what exists; NaN where nothing does."""
+    return _over(np.nanmean, values, axis)
+
+
+def _over(statistic, values: Float[np.ndarray, "*axes"], axis: int) -> np.ndarray:
+    """A statistic of what exists; NaN where nothing does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmean(values, axis=axis)
+        return statistic(values, axis=axis)
 
 
 def active_curves(
@@ -84,7 +88,8 @@ def active_curves(
       albums: of all users, along the ratings of `tasks`: image i of user u's album is
         the one of their rating i.
       tasks: the users and their answers.
-      first: how many images are drawn at random before the strategy begins.
+      first: how many images are drawn at random before the strategy begins, in place
+        of the learners' own.
       last: how many are rated at the end.
       trials: with other first images each.
       held_out: how many images of each album, drawn in each trial, are never asked
@@ -108,7 +113,7 @@ def active_curves(
         measured = _measure(
             (albums, tasks.user_id, tasks.image_ids, tasks.scores),
             key,
-            learner=learner,
+            learner=dataclasses.replace(learner, first=first),
             counts=(first, last, trials, held_out, together),
         )
         for target, (value, defined) in zip((values, generic), measured, strict=True):

@@ -6,6 +6,7 @@ image, then `tell` what the user said of it. `round` is the two in turn.
 
 import dataclasses
 import functools
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -22,24 +23,34 @@ class ActiveLearner:
 
     Attributes:
       strategy: a name of `STRATEGIES`.
-      c: upper bound C of a coefficient, as in libsvm.
+      first: how many images are asked about at random before the strategy begins, at
+        least 1 (Algorithm 1, line 2). Eq. 5 says nothing of a single rating.
+      c: upper bound C of a coefficient, as in libsvm; above 0.
       nu: share of support vectors, in (0, 1].
-      gap: the duality gap to stop at.
+      gap: the duality gap to stop at; above 0.
 
     Raises:
-      ValueError: an unknown strategy; lists the known ones.
+      ValueError: an unknown strategy (lists the known ones), or a setting out of range.
     """
 
     strategy: str = "active_pam"
+    first: int = 10
     c: float = 1.0
     nu: float = 0.5
     gap: float = 1e-4
 
     def __post_init__(self):
-        """Refuses a strategy that there is not."""
+        """Refuses what there is not, and what the solver cannot take."""
         if self.strategy not in STRATEGIES:
             raise ValueError(
                 f"unknown strategy {self.strategy!r}; known: {sorted(STRATEGIES)}"
+            )
+        if self.first < 1:
+            raise ValueError(f"first={self.first}; expected 1 random image or more")
+        if not (self.c > 0 and 0 < self.nu <= 1 and self.gap > 0):
+            raise ValueError(
+                f"c={self.c}, nu={self.nu}, gap={self.gap}; expected c and gap above "
+                "0, and nu in (0, 1]"
             )
 
     def begin(self, album: Album, *, key: Key[Array, ""]) -> State:
@@ -50,14 +61,14 @@ class ActiveLearner:
     def choose(self, album: Album, state: State) -> Int[Array, ""]:
         """The image to ask about: the unrated one of the highest score.
 
-        Before any rating there is nothing to compare with: any image. With all rated,
-        the answer is one of them.
+        Any unrated one until `first` are rated. With all rated, the answer is one of
+        them.
         """
         key = jax.random.fold_in(state.key, jnp.sum(state.rated))
         fit = functools.partial(self._fit, album, state)
         scores = STRATEGIES[self.strategy](album, state, fit=fit, key=key)
-        first = STRATEGIES["random"](album, state, fit=fit, key=key)
-        scores = jnp.where(jnp.any(state.rated), scores, first)
+        draws = STRATEGIES["random"](album, state, fit=fit, key=key)
+        scores = jnp.where(jnp.sum(state.rated) < self.first, draws, scores)
         open_ = album.mask & ~state.rated
         return jnp.argmax(jnp.where(open_, scores, -jnp.inf))
 
@@ -111,13 +122,36 @@ class LiveRater:
 
     Attributes:
       learner: fits and chooses.
-      album: of the user's images, none of them padding.
-      high: the best rating, in stars.
+      album: of the user's images; padding is never asked about.
+      low: the worst rating, in stars.
+      high: the best rating, in stars; a unit score of 1.
+
+    Raises:
+      ValueError: `low` and `high` are no scale, or an image's features or generic score
+        are not finite; says which.
     """
 
     learner: ActiveLearner
     album: Album
+    low: float = 1.0
     high: float = 5.0
+
+    def __post_init__(self):
+        """Refuses what would turn into NaN after the first answer."""
+        if not 0 <= self.low < self.high < float("inf"):
+            raise ValueError(
+                f"low={self.low}, high={self.high}; expected 0 <= low < high, in stars"
+            )
+        kernel, distances = self.album.kernel.kernel, self.album.distances
+        finite = jnp.isfinite(self.album.generic + jnp.diagonal(distances))
+        if jnp.all(finite):  # one image's features spoil the whole kernel's width
+            finite = jnp.isfinite(jnp.diagonal(kernel))
+        wrong = jnp.flatnonzero(~finite).tolist()
+        if wrong:
+            raise ValueError(
+                f"images {wrong[:5]} of the album ({len(wrong)} in all) have features "
+                "or a generic score that are not finite; leave these images out"
+            )
 
     def begin(self, *, key: Key[Array, ""]) -> State:
         """Before any rating."""
@@ -131,6 +165,7 @@ class LiveRater:
         Raises:
           ValueError: `n` is below 1.
         """
+        n = operator.index(n)
         if n < 1:
             raise ValueError(f"next_images of n={n}; expected 1 or more")
         left = int(jnp.sum(self.album.mask & ~state.rated))
@@ -141,14 +176,16 @@ class LiveRater:
         """The state after the user gave an image that many stars.
 
         Raises:
+          TypeError: `image` is no whole number.
           IndexError: there is no such image in the album.
-          ValueError: stars that are not finite or above `high`.
+          ValueError: stars that are not between `low` and `high`.
         """
+        image = operator.index(image)
         if not 0 <= image < len(self.album.mask) or not self.album.mask[image]:
             count = int(jnp.sum(self.album.mask))
             raise IndexError(f"image {image} of an album of {count}")
-        if not 0 <= stars <= self.high:
-            raise ValueError(f"stars={stars}; expected 0 to {self.high}")
+        if not self.low <= stars <= self.high:
+            raise ValueError(f"stars={stars}; expected {self.low} to {self.high}")
         return _told(
             self.learner,
             self.album,

@@ -1,7 +1,8 @@
 """How much an image is worth asking about: a score for each, the highest is asked.
 
-A strategy is a function (album, state, coefficients' bounds, key) of one user. It may
-give any score to images that are rated or padding: the selector leaves them out.
+A strategy is a function (album, state, fit, key) of one user, where `fit` gives the
+machine of the ratings so far, reweighted if asked. It may give any score to images that
+are rated or padding: the selector leaves them out.
 """
 
 from collections.abc import Callable

@@ -38,7 +38,7 @@ def play(learner, album, scores, *, rounds):
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_every_round_asks_about_one_more_real_image(world, strategy):
     album, scores = world
-    states = play(ActiveLearner(strategy), album, scores, rounds=IMAGES - 1)
+    states = play(ActiveLearner(strategy, first=1), album, scores, rounds=IMAGES - 1)
     rated = np.asarray(states.rated)
     assert rated.sum(axis=1).tolist() == list(range(1, IMAGES))
     assert np.all(rated[1:] >= rated[:-1])
@@ -48,7 +48,7 @@ def test_every_round_asks_about_one_more_real_image(world, strategy):
 
 def state_of(world, rated):
     album, scores = world
-    learner = ActiveLearner()
+    learner = ActiveLearner(first=1)
     state = learner.begin(album, key=jax.random.key(0))
     rated = jnp.isin(jnp.arange(IMAGES), jnp.asarray(rated))
     scores = jnp.where(rated, scores, 0.0)
@@ -67,10 +67,20 @@ def test_active_pam_is_equations_5_and_6_by_hand(world):
 
 def test_greedy_asks_furthest_first(world):
     album, state = state_of(world, [2, 5])
-    learner = ActiveLearner("greedy")
+    learner = ActiveLearner("greedy", first=1)
     nearest = np.asarray(album.distances)[:, [2, 5]].min(axis=1)
     nearest[[2, 5, IMAGES - 1]] = -1
     assert int(learner.choose(album, state)) == nearest.argmax()
+
+
+def test_the_first_images_are_random_whatever_the_strategy(world):
+    """Algorithm 1, line 2; of a single rating, eq. 5 makes every weight 0."""
+    album, state = state_of(world, [2, 5])
+    draws = [
+        int(ActiveLearner(strategy, first=first).choose(album, state))
+        for strategy, first in (("greedy", 3), ("random", 3), ("greedy", 2))
+    ]
+    assert draws[0] == draws[1] != draws[2]
 
 
 def test_a_bootstrap_draws_as_many_as_are_rated():
@@ -86,7 +96,7 @@ def test_mcal_leaves_clusters_with_known_images_for_last():
     centres = np.repeat(np.eye(3) * 9, [4, 4, 6], axis=0)
     features = jnp.asarray(centres + 0.01 * np.arange(14)[:, None], jnp.float32)
     album = make_album(features, jnp.full(14, 0.5), mask=jnp.ones(14, bool))
-    learner = ActiveLearner("mcal")
+    learner = ActiveLearner("mcal", first=1)
     state = learner.begin(album, key=jax.random.key(2))
     rated = jnp.isin(jnp.arange(14), jnp.asarray([8, 9, 10, 11]))
     state = dataclasses.replace(state, rated=rated)  # no coefficients: all are known
@@ -97,7 +107,7 @@ def test_mcal_leaves_clusters_with_known_images_for_last():
 
 def test_a_live_rater_walks_the_rounds_of_the_protocol(world):
     album, scores = world
-    learner = ActiveLearner()
+    learner = ActiveLearner(first=3)
     expected = play(learner, album, scores, rounds=6)
     live = LiveRater(learner, album, high=5.0)
     state = live.begin(key=jax.random.key(1))
@@ -122,9 +132,34 @@ def test_errors_name_what_was_expected(world):
     state = live.begin(key=jax.random.key(0))
     with pytest.raises(IndexError, match="image 13 of an album of 13"):
         live.tell(state, 13, 3.0)
-    with pytest.raises(ValueError, match=r"stars=9; expected 0 to 5"):
-        live.tell(state, 0, 9)
+    for stars in (9, 0, float("nan")):
+        with pytest.raises(ValueError, match=rf"stars={stars}; expected 1.0 to 5.0"):
+            live.tell(state, 0, stars)
+    with pytest.raises(TypeError):
+        live.tell(state, 1.5, 3.0)
     with pytest.raises(ValueError, match=r"n=0; expected 1 or more"):
         live.next_images(state, 0)
     with pytest.raises(ValueError, match="unknown strategy 'best'"):
         ActiveLearner("best")
+    for options in ({"c": 0.0}, {"nu": 1.2}, {"first": 0}, {"gap": 0.0}):
+        with pytest.raises(ValueError, match="expected"):
+            ActiveLearner(**options)
+    with pytest.raises(ValueError, match=r"low=5.0, high=5.0; expected"):
+        LiveRater(ActiveLearner(), world[0], low=5.0)
+
+
+def test_an_album_with_features_that_are_not_finite_is_refused():
+    features = jnp.eye(4).at[2, 0].set(jnp.nan)
+    album = make_album(features, jnp.full(4, 0.5), mask=jnp.ones(4, bool))
+    with pytest.raises(ValueError, match=r"images \[2\] of the album"):
+        LiveRater(ActiveLearner(), album)
+
+
+def test_an_album_of_one_photograph_learns_its_rating():
+    album = make_album(jnp.ones((1, 3)), jnp.full(1, 0.5), mask=jnp.ones(1, bool))
+    live = LiveRater(ActiveLearner(), album)
+    state = live.begin(key=jax.random.key(0))
+    (image,) = live.next_images(state, 3).tolist()
+    state = live.tell(live.tell(state, image, 1.0), image, 4.0)  # the last one counts
+    np.testing.assert_allclose(live.predict(state), 0.8, atol=1e-5)
+    assert not len(live.next_images(state, 1))
