@@ -76,13 +76,19 @@ class NuSVR:
             raise ValueError(f"unknown kernel {self.kernel!r}; known: {KERNELS}")
         for name in ("c", "nu", "gamma"):
             values = getattr(self, name)
-            if not values or min(values) <= 0:
-                raise ValueError(f"{name}={values}; expected one or more above 0")
-        if max(self.nu) > 1 or self.folds < 2:
+            several = isinstance(values, tuple) and len(values) > 0
+            if not several or not all(0 < x < float("inf") for x in values):
+                raise ValueError(
+                    f"{name}={values!r}; expected a tuple of one or more numbers above "
+                    "0, such as (0.1, 1.0)"
+                )
+        if max(self.nu) > 1 or not isinstance(self.folds, int) or self.folds < 2:
             raise ValueError(
                 f"nu={self.nu}, folds={self.folds}; expected nu of at most 1, and at "
                 "least two folds"
             )
+        if not self.gap > 0:
+            raise ValueError(f"gap={self.gap}; expected a duality gap above 0")
 
     def fit(
         self,

@@ -52,9 +52,12 @@ class Residual:
         """Refuses targets and columns that do not exist."""
         if self.target not in TARGETS:
             raise ValueError(f"unknown target {self.target!r}; known: {TARGETS}")
-        first, end = self.columns or (0, 1)
-        if not 0 <= first < end:
-            raise ValueError(f"columns={self.columns}; expected 0 <= first < end")
+        first, end = self.columns or (0, self.width)
+        if not 0 <= first < end <= self.width:
+            raise ValueError(
+                f"columns={self.columns}; expected 0 <= first < end <= {self.width}, "
+                "the number of features"
+            )
 
     def learnable(self, prior: PyTree) -> PyTree:
         """The prior: nothing is meta-learned."""

@@ -142,7 +142,9 @@ def test_bayesian_ridge_is_scikit_learns(rows):
     ("options", "message"),
     [
         ({"kernel": "cubic"}, "unknown kernel 'cubic'"),
-        ({"c": ()}, "expected one or more above 0"),
+        ({"c": ()}, r"c=\(\); expected a tuple of one or more numbers above 0"),
+        ({"gamma": (1.0, float("nan"))}, r"gamma=\(1.0, nan\); expected"),
+        ({"gap": 0.0}, "gap=0.0; expected a duality gap above 0"),
         ({"nu": (1.2,)}, "nu of at most 1"),
     ],
 )
