@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jiaa.evaluate.active import Curves
-from jiaa.report.figures import _tidy, series
+from jiaa.report.figures import series, tidy
 from jiaa.report.runs import dataset_label
 
 NAMES = {
@@ -43,7 +43,7 @@ def active_curves(curves: Curves, *, dataset: str) -> Figure:
     axes.set_xlabel("images rated, per user")
     axes.set_ylabel("SROCC, mean over users ± std over trials")
     axes.set_title(f"Which image to ask about next: {dataset_label(dataset)}")
-    _tidy(axes)
+    tidy(axes)
     axes.legend(frameon=False, fontsize=9)
     return figure
 
@@ -51,33 +51,35 @@ def active_curves(curves: Curves, *, dataset: str) -> Figure:
 def rows(
     curves: Curves, *, at: Sequence[int] = (10, 20, 30, 50, 70, 100)
 ) -> list[dict[str, Any]]:
-    """A row a strategy and number of ratings: SROCC, its gain, band and seconds."""
+    """A row a strategy and number of ratings: SROCC, its gain, band and seconds.
+
+    The numbers are those of `at` that were measured, the first and the last. A value
+    that does not exist is None.
+    """
+    level = float(curves.mean("random")[-1]) if "random" in curves.values else np.nan
+    chosen = np.isin(curves.ratings, [*at, curves.ratings[0], curves.ratings[-1]])
     found = []
     for name in curves.values:
-        mean, gain, band = (
-            curves.mean(name),
-            curves.mean(name, gain=True),
-            curves.band(name),
-        )
-        level = (
-            float(curves.mean("random")[-1]) if "random" in curves.values else np.nan
-        )
-        for count in at:
-            place = np.flatnonzero(curves.ratings == count)
-            if not len(place):
-                continue
-            found.append(
-                {
-                    "strategy": name,
-                    "ratings": int(count),
-                    "srocc": float(mean[place[0]]),
-                    "gain": float(gain[place[0]]),
-                    "band": float(band[place[0]]),
-                    "reaches_random_last_at": curves.ratings_to_reach(name, level),
-                    "seconds": curves.seconds[name],
-                }
-            )
+        mean, gain = curves.mean(name), curves.mean(name, gain=True)
+        band = curves.band(name)
+        found += [
+            {
+                "strategy": name,
+                "ratings": int(curves.ratings[place]),
+                "srocc": _number(mean[place]),
+                "gain": _number(gain[place]),
+                "band": _number(band[place]),
+                "reaches_random_last_at": curves.ratings_to_reach(name, level),
+                "seconds": curves.seconds[name],
+            }
+            for place in np.flatnonzero(chosen)
+        ]
     return found
+
+
+def _number(value: float | np.floating) -> float | None:
+    """For JSON, which has no NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def feature_bars(
@@ -102,6 +104,6 @@ def feature_bars(
     axes.set_xticks(range(len(gains)), labels=list(gains))
     axes.set_ylabel("gain in SROCC over the generic model")
     axes.set_title(f"What the regressor reads: {dataset_label(dataset)}")
-    _tidy(axes)
+    tidy(axes)
     axes.legend(frameon=False, fontsize=9)
     return figure

@@ -41,7 +41,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
     """No frame above and to the right; a light grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.9", linewidth=0.8)
@@ -78,7 +78,7 @@ def per_user_bars(run: Run, *, shots: int, metric: str = "srocc") -> Figure:
     axes.set_ylabel(name)
     where = dataset_label(run.dataset)
     axes.set_title(f"{run.label} on {where}, {shots} ratings a user")
-    _tidy(axes)
+    tidy(axes)
     figure.subplots_adjust(left=0.09, right=0.98, top=0.92, bottom=0.27)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1)}
     axes.legend(handles=handles, ncols=3, frameon=False, fontsize=9, **below)
@@ -135,6 +135,6 @@ def score_against_shots(runs: Sequence[Run], *, metric: str = "srocc") -> Figure
     axes.set_xlabel("ratings learned from, per user")
     axes.set_ylabel(f"{title(metric)}, mean over users ± std over repeats")
     axes.set_title(f"{title(metric)} on {dataset_label(runs[0].dataset)}")
-    _tidy(axes)
+    tidy(axes)
     axes.legend(frameon=False, fontsize=9, loc="best")
     return figure

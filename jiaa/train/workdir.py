@@ -25,7 +25,13 @@ import jiaa
 CONFIG = "config.json"
 LOCK = "lock"
 # What a run leaves: with one of these the folder belongs to its recorded config.
-PRODUCTS = ("checkpoints/[0-9]*", "*.safetensors", "results.csv", "summary.json")
+PRODUCTS = (
+    "checkpoints/[0-9]*",
+    "*.safetensors",
+    "results.csv",
+    "summary.json",
+    "protocols.json",
+)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 

@@ -1,77 +1,13 @@
-"""PAM's protocols on a made-up world: what they write, and what they refuse."""
+"""PAM's protocols as a command: what is refused, and what a stopped run takes up."""
 
 import json
 
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from configs import common
 from jiaa.cli import pam
 from jiaa.cli.options import ConfigError
-from jiaa.data import Dataset
-from jiaa.types import ImageStore, UserTasks
-
-USERS, IMAGES, WIDTH = 3, 14, 4
-
-
-@pytest.fixture(scope="module")
-def features():
-    rng = np.random.default_rng(0)
-    columns = rng.uniform(0.2, 1.0, (IMAGES, WIDTH + 1)).astype(np.float32)
-    ids = np.tile(np.arange(IMAGES, dtype=np.int32), (USERS, 1))
-    mask = np.arange(IMAGES) < np.array([[14], [14], [9]])
-    scores = (columns[ids, -1] + 0.8 * columns[ids, 0]).astype(np.float32)
-    tasks = UserTasks(np.arange(USERS), ids, scores, mask)
-    names = tuple(f"{number}.jpg" for number in range(IMAGES))
-    store = ImageStore(features=jnp.asarray(columns))
-    dataset = Dataset(
-        name="made up",
-        store=store,
-        image_names=names,
-        tasks={"test": tasks},
-        workers={number: f"rater {number}" for number in range(USERS)},
-        scale=(1.0, 5.0),
-        mean_scores=columns[:, -1],
-        raters=np.ones(IMAGES, int),
-        image_split=np.full(IMAGES, "test"),
-    )
-    return pam.Features(dataset, store, {"aesthetic": (0, WIDTH)})
-
-
-def test_curves_are_of_users_with_enough_images_and_are_files(features, tmp_path):
-    measured = pam.figure6(
-        features,
-        tmp_path,
-        machine={"c": 0.1},
-        album={},
-        strategies=("random",),
-        first=5,
-        last=8,
-        held_out=4,
-        trials=2,
-    )
-    assert measured.values["random"].shape == (USERS - 1, 2, 4)
-    assert (tmp_path / "curves.png").stat().st_size > 0
-    assert isinstance(json.loads((tmp_path / "curves.json").read_text()), list)
-
-
-def test_methods_are_measured_on_the_same_splits(features, tmp_path):
-    options = {"weight": 10.0, "noise": 0.03, "prior": 0.01}
-    chosen = pam.methods(features, svr={"c": (0.1,)}, ridge=options)
-    ridge = {"bayesian_ridge": chosen["bayesian_ridge"]}
-    prior = {"params": {}, "batch_stats": {}}
-    found = pam.table4(
-        features, ridge, tmp_path, prior=prior, shots=(5,), repeats=2, progress=False
-    )
-    (row,) = (x for x in found["bayesian_ridge"] if x["metric"] == "srocc")
-    assert row["mean"] > row["generic"]
-    assert (tmp_path / "bayesian_ridge" / "results.csv").exists()
-
-
-def test_a_world_without_attributes_has_no_table_3(features):
-    with pytest.raises(ValueError, match="'made up' has no attributes"):
-        pam.table3(features)
+from jiaa.train.workdir import WorkdirError
 
 
 def test_unknown_protocols_and_a_missing_prior_are_refused(tmp_path):
@@ -81,4 +17,53 @@ def test_unknown_protocols_and_a_missing_prior_are_refused(tmp_path):
         pam.run(config, tmp_path)
     config.pam.protocols = ("table9",)
     with pytest.raises(ConfigError, match="table9"):
+        pam.run(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "message"),
+    [
+        ("svr", {"nus": (0.5,)}, r"config\.pam\.svr has no 'nus'; .* mean 'nu'"),
+        ("svr", {"nu": (1.5,)}, r"config\.pam\.svr: nu="),
+        ("fpmf", {"key": 1}, r"config\.pam\.fpmf has no 'key'"),
+        ("figure4", {"noise": 0.1}, r"config\.pam\.figure4 has no 'noise'"),
+        ("active", {"machine": {"nu": 2.0}, "album": {}}, r"pam\.active\.machine: c="),
+        ("active", {"machine": {}, "album": {"kind": "cubic"}}, "no 'cubic'"),
+        ("active", {"machine": {}, "album": {}, "lst": 9}, "mean 'last'"),
+        (
+            "active",
+            {"machine": {}, "album": {}, "strategies": ("best",)},
+            r"config\.pam\.active\.strategies has no 'best'",
+        ),
+    ],
+)
+def test_options_are_checked_before_anything_is_read(section, value, message, tmp_path):
+    config = common.base()
+    config.prior = str(tmp_path / "nowhere")
+    with config.unlocked():
+        config.pam[section] = value
+    with pytest.raises(ConfigError, match=message):
+        pam.run(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_run_goes_on_and_another_config_is_refused(tmp_path, monkeypatch):
+    config, ran = common.base(), []
+
+    def stops(features, out, settings):
+        ran.append("stops")
+        raise KeyboardInterrupt
+
+    protocols = {"first": lambda *_: ran.append("first") or 1, "second": stops}
+    monkeypatch.setattr(pam, "PROTOCOLS", protocols)
+    monkeypatch.setattr(pam, "load_features", lambda *_, **__: None)
+    config.pam.protocols, config.prior = ("first", "second"), "runs/ba"
+    with pytest.raises(KeyboardInterrupt):
+        pam.run(config, tmp_path)
+    protocols["second"] = lambda *_: ran.append("second") or 2
+    target = pam.run(config, tmp_path)
+    assert json.loads(target.read_text()) == {"first": 1, "second": 2}
+    assert ran == ["first", "stops", "second"]
+    config.pam.svr = {"c": (0.3,)}
+    with pytest.raises(WorkdirError, match="svr"):
         pam.run(config, tmp_path)
