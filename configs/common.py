@@ -161,15 +161,26 @@ def base() -> ConfigDict:
     config.pam = _section(
         {
             # scripts/pam.py, on the run config.prior; of table3, table4, figure4,
-            # figure5a, figure6
+            # figure5a, figure5b, figure6
             "protocols": (),
             "svr": {},  # of personalize.NuSVR: c, nu, gamma, ...
             "bayesian_ridge": {},  # of personalize.BayesianRidge
             "fpmf": {},  # of personalize.factorization.fit_factorization
-            "figure4": {"images": (50, 150, 500, 1500), "noises": (0.1, 0.2, 0.3)},
-            # of cli.pam.figure6: machine (c, nu), album (kind, gamma, visual_weight),
-            # strategies, first, last, trials, held_out
-            "active": {"machine": {}, "album": {}},
+            "figure4": {
+                "images": (50, 150, 500, 1500),
+                "noises": (0.1, 0.2, 0.3),
+                "above": 150,  # ratings of a training rater who counts
+            },
+            # machine: c, nu; album: kind, gamma, visual_weight, visual
+            # (a block of cli.pam_features). Also strategies, together, split.
+            "active": {
+                "machine": {},
+                "album": {},
+                "first": 10,
+                "last": 100,
+                "trials": 10,
+                "held_out": 0,
+            },
         }
     )
     return config

@@ -17,9 +17,17 @@ def get_config():
     config.adapt.kind = "nu_svr"
     config.adapt.rates = ((".*", 1e-5),)
     config.adapt.options = {"c": (0.1,), "gamma": (0.3,)}
-    config.pam.protocols = ("table3", "table4", "figure4", "figure5a", "figure6")
+    config.pam.protocols = (
+        "table3",
+        "table4",
+        "figure4",
+        "figure5a",
+        "figure5b",
+        "figure6",
+    )
     config.pam.svr = {"c": (0.1,), "gamma": (0.3,)}
     config.pam.bayesian_ridge = {"weight": 50.0, "noise": 0.03, "prior": 0.003}
     config.pam.fpmf = {"decay": 0.5}
-    config.pam.active = {"machine": {"c": 0.1}, "album": {"gamma": 0.3}, "last": 100}
+    config.pam.active.machine = {"c": 0.1}
+    config.pam.active.album = {"gamma": 0.3}
     return config

@@ -1,5 +1,6 @@
 """PAM's protocols on a finished generic run, one command: `config.pam`."""
 
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -14,8 +15,10 @@ from jiaa.cli.learn import MAY_DIFFER
 from jiaa.cli.options import Config, ConfigError, construct, names_of, unknown
 from jiaa.cli.pam_features import load_features
 from jiaa.cli.pam_protocols import (
+    albums_of,
     feature_variants,
     figure4,
+    figure5b,
     figure6,
     methods,
     prior_of,
@@ -36,7 +39,7 @@ from jiaa.train.workdir import Workdir
 RESULTS = "protocols.json"
 # Arguments of what `config.pam` has options of that are no options: `run` gives them.
 GIVEN = {
-    *("features", "tasks", "crowd", "generic", "mask", "visual", "learners", "albums"),
+    *("features", "tasks", "crowd", "generic", "mask", "learners", "albums"),
     *("network", "key", "out", "seed", "options", "noise"),
 }
 
@@ -95,7 +98,7 @@ def check(config: Config) -> None:
         ("fpmf", section["fpmf"], (fit_factorization,)),
         ("figure4", section["figure4"], (figure4, fake_worker_ranks)),
         ("active", active, (figure6, active_curves)),
-        ("active.album", active["album"], (make_album,)),
+        ("active.album", active["album"], (albums_of, make_album)),
     ):
         known = sorted({x for taker in takers for x in names_of(taker)} - GIVEN)
         for name in options:
@@ -138,10 +141,11 @@ def _gain(row: Mapping[str, Any]) -> tuple[float, float]:
     return row["mean"] - row["generic"], row["std"]
 
 
-def _run_figure6(features, out, settings):
-    seed = settings["evaluate"]["seed"]
-    curves = figure6(features, out, seed=seed, **settings["active"])
-    return report_curves.rows(curves)
+def _curves(protocol, features, out, settings):
+    seed, options = settings["evaluate"]["seed"], dict(settings["active"])
+    if protocol is figure5b:  # whose strategies are the paper's
+        options.pop("strategies", None)
+    return report_curves.rows(protocol(features, out, seed=seed, **options))
 
 
 PROTOCOLS: dict[str, Callable[..., Any]] = {
@@ -149,5 +153,6 @@ PROTOCOLS: dict[str, Callable[..., Any]] = {
     "table4": _run_table4,
     "figure4": lambda features, out, settings: figure4(features, **settings["figure4"]),
     "figure5a": _run_figure5a,
-    "figure6": _run_figure6,
+    "figure5b": functools.partial(_curves, figure5b),
+    "figure6": functools.partial(_curves, figure6),
 }

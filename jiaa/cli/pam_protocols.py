@@ -194,22 +194,48 @@ def figure4(
     return rows
 
 
-def albums_of(features: Features, tasks: UserTasks, **options: Any) -> Album:
-    """Each user's album, image i being that of their rating i."""
+def albums_of(
+    features: Features, tasks: UserTasks, *, visual: str = "aesthetic", **options: Any
+) -> Album:
+    """Each user's album, image i being that of their rating i.
+
+    Args:
+      features: of all images.
+      tasks: the users.
+      visual: the block that likeness is measured by, beside the generic score.
+      **options: of `make_album`.
+
+    Raises:
+      ValueError: there is no such block; lists those there are.
+    """
+    if visual not in features.spans:
+        raise ValueError(f"visual={visual!r}; expected one of {list(features.spans)}")
     personal = slice(*features.spans[features.personal])
-    aesthetic = slice(*features.spans["aesthetic"])
+    seen = slice(*features.spans[visual])
 
     def album(ids, mask):
         rows = features.store.content[ids]
         return make_album(
-            rows[:, personal],
-            rows[:, -1],
-            mask=mask,
-            visual=rows[:, aesthetic],
-            **options,
+            rows[:, personal], rows[:, -1], mask=mask, visual=rows[:, seen], **options
         )
 
     return jax.vmap(album)(jnp.asarray(tasks.image_ids), jnp.asarray(tasks.mask))
+
+
+def users_with(tasks: UserTasks, *, last: int, held_out: int) -> UserTasks:
+    """Those who rated enough for curves up to `last` that leave images to measure on.
+
+    Raises:
+      ValueError: nobody did.
+    """
+    counts, least = np.asarray(tasks.mask).sum(axis=1), last + max(held_out, 2)
+    if counts.max() < least:
+        raise ValueError(
+            f"last={last}, held_out={held_out}; expected users with at least {least} "
+            f"ratings, but the most that one gave is {counts.max()}. Lower last or "
+            "held_out"
+        )
+    return tasks[counts >= least]
 
 
 def figure6(
@@ -227,25 +253,15 @@ def figure6(
 ) -> Curves:
     """Curves of the strategies; curves.json and curves.png in `out`.
 
-    With `held_out` images, users who rated too few for them are left out: all users'
-    curves go to `last`.
+    All users' curves go to `last`: those who rated too few are left out. `machine` is
+    for `ActiveLearner`, `album` for `albums_of`, all others for `active_curves`.
 
     Raises:
       ValueError: nobody rated enough.
     """
-    tasks = features.dataset.split(split)
-    counts = np.asarray(tasks.mask).sum(axis=1)
-    enough = counts >= last + max(held_out, 2)
-    if not enough.any():
-        raise ValueError(
-            f"last={last}, held_out={held_out}; expected users with at least "
-            f"{last + max(held_out, 2)} ratings, but the most that a {split} user gave "
-            f"is {counts.max()}. Lower last or held_out"
-        )
-    tasks = tasks[enough]
-    learners = {name: ActiveLearner(name, **machine) for name in strategies}
+    tasks = users_with(features.dataset.split(split), last=last, held_out=held_out)
     measured = active_curves(
-        learners,
+        {name: ActiveLearner(name, **machine) for name in strategies},
         albums_of(features, tasks, **album),
         tasks,
         last=last,
@@ -253,10 +269,64 @@ def figure6(
         key=jax.random.key(seed),
         **options,
     )
-    figure = report_curves.active_curves(measured, dataset=features.dataset.name)
-    save(figure, Path(out) / "curves.png")
-    write_json(Path(out) / "curves.json", report_curves.rows(measured))
+    write_curves(measured, out, name="curves", dataset=features.dataset.name)
     return measured
+
+
+def figure5b(
+    features: Features,
+    out: str | os.PathLike[str],
+    *,
+    machine: Mapping[str, Any],
+    album: Mapping[str, Any],
+    split: str = "test",
+    last: int = 100,
+    held_out: int = 0,
+    seed: int = 0,
+    **options: Any,
+) -> Curves:
+    """Diversity alone, both criteria, and both with likeness by PAM's own features.
+
+    As `figure6`, in criteria.json and criteria.png. Where images have no attributes,
+    the last is left out: the features are the same.
+    """
+    tasks = users_with(features.dataset.split(split), last=last, held_out=held_out)
+    measured: list[Curves] = []
+    aesthetic = {**album, "visual": "aesthetic"}
+    own = {**album, "visual": features.personal}
+    for strategies, chosen in (
+        ({"diversity": "diversity", "active_pam": "active_pam"}, aesthetic),
+        ({"active_pam_own_features": "active_pam"}, own),
+    )[: 1 if features.personal == "aesthetic" else 2]:
+        measured.append(
+            active_curves(
+                {k: ActiveLearner(name, **machine) for k, name in strategies.items()},
+                albums_of(features, tasks, **chosen),
+                tasks,
+                last=last,
+                held_out=held_out,
+                key=jax.random.key(seed),
+                **options,
+            )
+        )
+    joined = Curves(
+        measured[0].ratings,
+        *(
+            {name: x for part in measured for name, x in getattr(part, field).items()}
+            for field in ("values", "generic", "seconds")
+        ),
+    )
+    write_curves(joined, out, name="criteria", dataset=features.dataset.name)
+    return joined
+
+
+def write_curves(
+    curves: Curves, out: str | os.PathLike[str], *, name: str, dataset: str
+) -> None:
+    """NAME.json and NAME.png in `out`."""
+    figure = report_curves.active_curves(curves, dataset=dataset)
+    save(figure, Path(out) / f"{name}.png")
+    write_json(Path(out) / f"{name}.json", report_curves.rows(curves))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,6 +13,7 @@ from jiaa.report.runs import dataset_label
 NAMES = {
     "random": "random",
     "active_pam": "Active-PAM",
+    "active_pam_own_features": "Active-PAM, likeness by attributes and content",
     "diversity": "diversity alone",
     "greedy": "Greedy",
     "mcal": "MCAL",

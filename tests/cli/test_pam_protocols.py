@@ -59,6 +59,20 @@ def test_curves_are_of_users_with_enough_images_and_are_files(features, tmp_path
     ]
 
 
+def test_likeness_is_by_the_block_that_is_named(features):
+    store, spans = features.store, {"attributes": (0, 2), "aesthetic": (2, WIDTH)}
+    spans |= {"content": (1, 2), "both": (0, 2)}
+    described = Features(features.dataset, store, spans)
+    tasks = features.dataset.split("test")
+    content, ids = np.asarray(store.content), np.asarray(tasks.image_ids[0])
+    for visual in ("aesthetic", "both"):
+        found = pam.albums_of(described, tasks, visual=visual, visual_weight=2.0)
+        seen = 2.0 * content[ids][:, slice(*spans[visual])]
+        seen = np.concatenate([seen, content[ids, -1:]], axis=1)
+        expected = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+        np.testing.assert_allclose(found.distances[0], expected, atol=2e-3)
+
+
 def test_methods_are_measured_on_the_same_splits(features, tmp_path):
     options = {"weight": 10.0, "noise": 0.03, "prior": 0.01}
     chosen = pam.methods(features, svr={"c": (0.1,)}, ridge=options)
@@ -80,5 +94,8 @@ def test_a_world_without_attributes_has_no_table_3(features):
 def test_where_nobody_rated_enough_the_error_says_how_many_did(features, tmp_path):
     with pytest.raises(ValueError, match=r"at least 102 ratings, .* is 14"):
         pam.figure6(features, tmp_path, machine={}, album={})
+    tasks = features.dataset.split("test")
+    with pytest.raises(ValueError, match=r"visual='both'; expected .*'aesthetic'"):
+        pam.albums_of(features, tasks, visual="both")
     with pytest.raises(ValueError, match="above=150; expected fewer than 14"):
         pam.figure4(features, images=(5,), noises=(0.1,))
