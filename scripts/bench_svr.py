@@ -49,10 +49,11 @@ def jiaa_fits(features, offsets, support, devices):
     from jiaa.train import mesh as train_mesh
 
     def one(kernel, offsets, ids):
-        own = kernel[jnp.ix_(ids, ids)]
+        own = kernel[ids].T[ids]  # whole rows, twice
         mask = jnp.ones(SHOTS, bool)
         found = fit_nu_svr(own, offsets[ids], mask=mask, gap=1e-4)
-        return kernel[:, ids] @ found.coefficients + found.offset
+        coefficients = jnp.zeros(IMAGES).at[ids].set(found.coefficients)
+        return kernel @ coefficients + found.offset
 
     def user(args):
         features, offsets, support = args
