@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jiaa.models.normalization import BatchNorm
 
@@ -167,7 +167,7 @@ class WarpedHead(nn.Module):
 
 
 def warp_features(
-    head: Mapping[str, Array], features: Float[Array, "image feature"]
+    head: Mapping[str, PyTree], features: Float[Array, "image feature"]
 ) -> Float[Array, "image feature"]:
     """[warp^T s, r] of each image: what a `WarpedHead`'s fast weights multiply.
 
