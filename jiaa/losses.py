@@ -153,3 +153,17 @@ def masked_mean(
 ) -> Float[Array, ""]:
     """Mean of the values where `mask` holds; 0 where it holds nowhere."""
     return jnp.sum(jnp.where(mask, values, 0.0)) / jnp.maximum(jnp.sum(mask), 1)
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "*example"], target: Float[Array, "*example"]
+) -> Float[Array, "*example"]:
+    """-(t log p + (1 - t) log(1 - p)) for p = sigmoid(logits): CFAN's eq. 6, negated."""
+    return jax.nn.softplus(logits) - target * logits
+
+
+def bpr(
+    preferred: Float[Array, " pair"], other: Float[Array, " pair"]
+) -> Float[Array, " pair"]:
+    """-log sigmoid(preferred - other): BPR's criterion; log 2 at a tie."""
+    return jax.nn.softplus(other - preferred)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,11 +20,13 @@ from tqdm import tqdm
 from jiaa.data import images as data_images
 from jiaa.data.photographs import Photographs
 from jiaa.data.store import replacing
+from jiaa.models.pooling import adaptive_average_pool
 from jiaa.models.views import ImageView
 from jiaa.types import ImageStore
 
 # Blocks of features; a block's parts are concatenated. A part is an output of the
-# backbone ("logits", "pooled") or a pooled stage ("fire9.mean", ".std", ".max").
+# backbone ("logits", "pooled"), a pooled stage ("fire9.mean", ".std", ".max"), or a
+# stage averaged over a grid of bins, flat ("block5.map10": 10 x 10 x channels).
 Taps = tuple[tuple[str, ...], ...]
 
 
@@ -33,6 +36,7 @@ def _std(maps: Float[Array, "..."], axis: tuple[int, ...]) -> Float[Array, "..."
     return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)
 
 
+_GRID = re.compile(r"map([1-9][0-9]*)")
 POOLINGS = {"mean": jnp.mean, "std": _std, "max": jnp.max}
 
 
@@ -172,10 +176,14 @@ def _part(outputs, name: str) -> Float[Array, "image part"]:
     stage, _, pooling = name.partition(".")
     if not pooling and stage in ("logits", "pooled"):
         return outputs[stage]
+    if stage in outputs["stages"] and (grid := _GRID.fullmatch(pooling)):
+        maps = outputs["stages"][stage].astype(jnp.float32)
+        maps = adaptive_average_pool(maps, (int(grid[1]), int(grid[1])))
+        return maps.reshape(maps.shape[0], -1)
     if stage not in outputs["stages"] or pooling not in POOLINGS:
         raise ValueError(
             f"unknown tap {name!r}; expected 'logits', 'pooled', or a stage of "
-            f"{sorted(outputs['stages'])} with one of {sorted(POOLINGS)}, such as "
+            f"{sorted(outputs['stages'])} with one of {sorted(POOLINGS)} or map10, as "
             f"'{min(outputs['stages'])}.mean'"
         )
     return POOLINGS[pooling](outputs["stages"][stage], axis=(1, 2))

@@ -1,0 +1,130 @@
+"""CFAN's protocols on held-out pairs: accuracy and AUC (Figs. 7, 8 and 9)."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jiaa.data.interactions import Pairs
+
+
+def auc(scores: Float[np.ndarray, " pair"], good: Bool[np.ndarray, " pair"]) -> float:
+    """Area under the ROC curve over all pairs together; NaN if all are alike.
+
+    On the host, by average ranks in float64: `metrics.auc` is its twin under `jit`.
+    """
+    positives = int(good.sum())
+    negatives = len(good) - positives
+    if not positives or not negatives:
+        return float("nan")
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
+    above = ranks[good].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def user_auc(
+    scores: Float[np.ndarray, " pair"],
+    good: Bool[np.ndarray, " pair"],
+    user: Int[np.ndarray, " pair"],
+) -> tuple[float, int]:
+    """Mean over users of their own AUC, and how many users have one."""
+    order = np.argsort(user, kind="stable")
+    ends = np.flatnonzero(np.diff(user[order])) + 1
+    values = [auc(scores[rows], good[rows]) for rows in np.split(order, ends)]
+    defined = [x for x in values if np.isfinite(x)]
+    return (float(np.mean(defined)) if defined else float("nan")), len(defined)
+
+
+def user_thresholds(
+    scores: Float[np.ndarray, " pair"], train: Pairs
+) -> Float[np.ndarray, " user"]:
+    """A threshold a user that calls as many of their training pairs good as they did.
+
+    For methods that only rank. Users without training pairs get the median of the
+    others' thresholds.
+    """
+    users = len(train.first)
+    found = np.full(users, np.nan)
+    good, who = np.asarray(train.good), np.asarray(train.user)
+    order = np.argsort(who, kind="stable")
+    ends = np.flatnonzero(np.diff(who[order])) + 1
+    for rows in np.split(order, ends):
+        ranked = np.sort(scores[rows])
+        bad = len(rows) - int(good[rows].sum())
+        edges = np.concatenate([[-np.inf], (ranked[1:] + ranked[:-1]) / 2, [np.inf]])
+        found[who[rows[0]]] = edges[bad]
+    finite = found[np.isfinite(found)]
+    middle = np.median(finite) if len(finite) else 0.0
+    return np.where(np.isnan(found), middle, found)
+
+
+def accuracy(
+    predicted: Bool[np.ndarray, " pair"], good: Bool[np.ndarray, " pair"]
+) -> float:
+    """Share of pairs on the right side."""
+    return float(np.mean(predicted == good))
+
+
+def pair_metrics(
+    scores: Float[np.ndarray, " pair"],
+    pairs: Pairs,
+    *,
+    threshold: float | Float[np.ndarray, " user"] = 0.0,
+) -> dict[str, float]:
+    """"auc" over all pairs, "user_auc" and its "users", "accuracy", of one test."""
+    good, user = np.asarray(pairs.good), np.asarray(pairs.user)
+    limits = threshold[user] if isinstance(threshold, np.ndarray) else threshold
+    own, users = user_auc(scores, good, user)
+    return {
+        "auc": auc(scores, good),
+        "user_auc": own,
+        "users": float(users),
+        "accuracy": accuracy(scores > limits, good),
+    }
+
+
+def by_tag(
+    predicted: Bool[np.ndarray, " image"],
+    crowd_good: Float[np.ndarray, " image"],
+    tag: Int[np.ndarray, " image"],
+    *,
+    tags: int,
+) -> tuple[Float[np.ndarray, " tag"], float]:
+    """User-agnostic accuracy on each tag's images, and on all that have one (Fig. 7).
+
+    NaN for a tag without an image whose verdict is known.
+    """
+    known = np.isfinite(crowd_good) & (tag >= 0)
+    right = predicted == (crowd_good > 0.5)
+    count = np.bincount(tag[known], minlength=tags)
+    correct = np.bincount(tag[known], weights=right[known], minlength=tags)
+    each = np.where(count > 0, correct / np.maximum(count, 1), np.nan)
+    return each, float(right[known].mean()) if known.any() else float("nan")
+
+
+def by_reviews(
+    scores: Float[np.ndarray, " pair"],
+    pairs: Pairs,
+    reviews: Int[np.ndarray, " image"],
+    *,
+    edges: tuple[int, ...],
+) -> list[dict[str, float]]:
+    """Accuracy and AUC of pairs whose image has that many reviews (Fig. 9).
+
+    A row for each range from one of `edges` up to the next; the last has no end.
+    """
+    of_pair = reviews[np.asarray(pairs.image)]
+    good = np.asarray(pairs.good)
+    rows = []
+    for low, high in zip(edges, (*edges[1:], np.inf), strict=True):
+        here = (of_pair >= low) & (of_pair < high)
+        rows.append(
+            {
+                "from": float(low),
+                "pairs": float(here.sum()),
+                "auc": auc(scores[here], good[here]),
+                "accuracy": accuracy(scores[here] > 0, good[here])
+                if here.any()
+                else float("nan"),
+            }
+        )
+    return rows
