@@ -112,8 +112,9 @@ def load_ava_reviews(
 ) -> Dataset:
     """AVA's reviewers as users; `side` has each "review" and whether it is "test".
 
-    `rate` turns reviews into stars, 1 to 5; by default the file's own scores count. A
-    user's later reviews of the same photograph are left out. Splits share users and
+    `rate` turns reviews into stars, 1 to 5, or NaN for those that say nothing, which
+    are left out (`data.reviews`); by default the file's own scores count. A user's
+    later reviews of the same photograph are left out. Splits share users and
     images (CFAN holds out pairs), so all are "train".
 
     Raises:
@@ -129,7 +130,8 @@ def load_ava_reviews(
         raise DataError(
             f"{unscored} reviews have no score; pass rate=, a function of the texts"
         )
-    labels = dataclasses.replace(labels, responses=responses)
+    labels = _rated(dataclasses.replace(labels, responses=responses))
+    responses = labels.responses
     return _with_users(
         dataclasses.replace(source, labels=labels),
         labels.ratings(STARS),
@@ -298,6 +300,19 @@ def _rated_between(labels: Labels, least: int, most: int) -> np.ndarray:
             "ratings.csv with the raters' own stars, or change rater_counts"
         )
     return chosen[worker]
+
+
+def _rated(labels: Labels) -> Labels:
+    """Without responses that have no stars, counted in the notes."""
+    kept = ~np.isnan(labels.responses["stars"])
+    if kept.all():
+        return labels
+    note = f"{int((~kept).sum())} reviews left out that rate nothing"
+    return dataclasses.replace(
+        labels,
+        responses={name: values[kept] for name, values in labels.responses.items()},
+        notes=(*labels.notes, note),
+    )
 
 
 def _first_reviews(labels: Labels) -> Labels:
