@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jiaa import evaluate as protocols
-from jiaa.cli import build, devices
+from jiaa.cli import build, collaborative, devices
 from jiaa.cli.check import check
 from jiaa.cli.finished import open_run
 from jiaa.cli.learn import (
@@ -49,6 +49,8 @@ def train(
     All devices take part (`cli.devices`); of several processes, which share the
     workdir, the first one alone writes there, apart from the checkpoints.
     """
+    if config.get("family") == "collaborative":
+        return collaborative.train(config, workdir, progress=progress)
     progress = progress and processes.is_first()
     _check(config)
     build.check_weights(config)
@@ -92,6 +94,8 @@ def evaluate(
     Writes results.csv and summary.json there and returns the latter's path. Users are
     spread over all devices; of several processes the first one writes.
     """
+    if config.get("family") == "collaborative":
+        return collaborative.evaluate(config, workdir, progress=progress)
     progress = progress and processes.is_first()
     _check(config)
     finished_file(workdir, PRIOR_FILE)

@@ -17,7 +17,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from jiaa.models.text import ReviewEncoder
 from jiaa.types import value
@@ -45,6 +45,8 @@ class Collaborative(nn.Module):
       width: of the embeddings (the paper's k).
       map_shape: height, width and channels of the images' maps, which come flat; None
         for a network that sees no image.
+      trunk: a network that makes the maps of uint8 images and learns with the rest
+        (`image_maps.MapTrunk`); None where the content already is the maps.
       indexed: whether images have embeddings of their own.
       personal: whether users have.
       attends: whether reviews say where to look.
@@ -70,6 +72,7 @@ class Collaborative(nn.Module):
     images: int
     width: int = 50
     map_shape: tuple[int, int, int] | None = None
+    trunk: nn.Module | None = None
     indexed: bool = True
     personal: bool = True
     attends: bool = False
@@ -128,8 +131,8 @@ class Collaborative(nn.Module):
         self,
         user: Int[Array, " pair"],
         image: Int[Array, " pair"],
-        content: Float[Array, "pair feature"] | None = None,
-        reviews: Reviews | None = None,
+        content: Shaped[Array, "pair ..."] | None = None,
+        reviews: Reviews | Array | None = None,
     ) -> dict[str, Array]:
         """Logits of each task: "user" [pair], "tag" [pair tag], "crowd" [pair]."""
         return self.judge(self.user(user), self.item(image, content, reviews))
@@ -143,10 +146,10 @@ class Collaborative(nn.Module):
     def item(
         self,
         image: Int[Array, " pair"],
-        content: Float[Array, "pair feature"] | None = None,
-        reviews: Reviews | None = None,
+        content: Shaped[Array, "pair ..."] | None = None,
+        reviews: Reviews | Array | None = None,
     ) -> Float[Array, "pair factor"]:
-        """q_v^i of each pair (eq. 1)."""
+        """q_v^i of each pair (eq. 1); `reviews`, or their annotations [pair state]."""
         vector = jnp.ones((image.shape[0], self.width))
         if self.indexed:
             vector = self.image_table(table_row(image, self.images))
@@ -172,21 +175,24 @@ class Collaborative(nn.Module):
 
     def attended(
         self,
-        content: Float[Array, "pair feature"] | None,
-        reviews: Reviews | None = None,
+        content: Shaped[Array, "pair ..."] | None,
+        reviews: Reviews | Array | None = None,
     ) -> Float[Array, "pair channel"]:
         """The map summed over positions by its attention; without one, their mean."""
         maps = self._maps(content)
         if not self.attends:
             return maps.mean((1, 2))
-        weights = self.weights(content, reviews)
-        return jnp.sum(weights * maps, axis=(1, 2))
+        return jnp.sum(self._weights(maps, reviews) * maps, axis=(1, 2))
 
     def weights(
-        self, content: Float[Array, "pair feature"] | None, reviews: Reviews | None
+        self, content: Shaped[Array, "pair ..."] | None, reviews: Reviews | Array | None
     ) -> Float[Array, "pair height width channel"]:
         """Attention over positions (eq. 5); each channel's sums to 1."""
-        maps = self._maps(content)
+        return self._weights(self._maps(content), reviews)
+
+    def _weights(
+        self, maps: Float[Array, "pair height width channel"], reviews: Reviews | Array | None
+    ) -> Float[Array, "pair height width channel"]:
         kernel = nn.sigmoid(self.kernel(self.annotation(reviews)))
         found = _convolve(maps, kernel, size=self.kernel_size)
         if self.attention == "position":
@@ -196,10 +202,14 @@ class Collaborative(nn.Module):
         found = flat.reshape(pairs, height, width, channels)
         return jnp.broadcast_to(found, maps.shape)
 
-    def annotation(self, reviews: Reviews | None) -> Float[Array, "pair state"]:
+    def annotation(
+        self, reviews: Reviews | Array | None
+    ) -> Float[Array, "pair state"]:
         """The mean annotation of a pair's reviews; 0 for who has written none."""
         if reviews is None:
             raise ValueError("this network reads reviews; pass `reviews`")
+        if not isinstance(reviews, Reviews):
+            return reviews
         pairs, count, _ = reviews.words.shape
         flat = reviews.words.reshape(pairs * count, -1)
         states = self.encoder(flat, reviews.length.reshape(-1))
@@ -208,10 +218,12 @@ class Collaborative(nn.Module):
         return jnp.sum(states, axis=1) / jnp.maximum(written, 1)
 
     def _maps(
-        self, content: Float[Array, "pair feature"] | None
+        self, content: Shaped[Array, "pair ..."] | None
     ) -> Float[Array, "pair height width channel"]:
         if content is None or self.map_shape is None:
             raise ValueError("this network sees images; pass `content`, flat maps")
+        if self.trunk is not None:
+            content = self.trunk(content)
         return content.reshape(-1, *self.map_shape)
 
 

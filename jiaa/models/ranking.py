@@ -4,7 +4,7 @@ and images, for ranking. They have the methods of `models.collaborative`.
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from jiaa.models.collaborative import table_row
 
@@ -46,7 +46,7 @@ class Ranking(nn.Module):
         self,
         user: Int[Array, " pair"],
         image: Int[Array, " pair"],
-        content: Float[Array, "pair feature"] | None = None,
+        content: Shaped[Array, "pair ..."] | None = None,
         reviews: None = None,
     ) -> dict[str, Array]:
         """{"user": x [pair]}; only differences between a user's images mean anything."""
@@ -59,7 +59,7 @@ class Ranking(nn.Module):
     def item(
         self,
         image: Int[Array, " pair"],
-        content: Float[Array, "pair feature"] | None = None,
+        content: Shaped[Array, "pair ..."] | None = None,
         reviews: None = None,
     ) -> Float[Array, "pair factor"]:
         """[g_v, E f, bias] of each pair's image."""

@@ -1,5 +1,6 @@
 """How each method learns one user; all follow `jiaa.types.Personalizer`."""
 
+from jiaa.personalize.collaborative import NewUser
 from jiaa.personalize.finetune import Finetune
 from jiaa.personalize.fusion import RidgeFusion
 from jiaa.personalize.regressors import REGRESSORS, BayesianRidge, NuSVR
@@ -10,6 +11,7 @@ __all__ = [
     "REGRESSORS",
     "BayesianRidge",
     "Finetune",
+    "NewUser",
     "NuSVR",
     "Residual",
     "Ridge",

@@ -176,6 +176,15 @@ LABELS = {
     "svm": "SVM",
     "nima": "NIMA",
     "kong": "Kong",
+    "bpr": "BPR",
+    "vbpr": "VBPR",
+    "mtrlcnn": "MTRLCNN",
+    "cfn_pure": "CFN_pure-2task",
+    "cfn_1": "CFN-1",
+    "cfan_1": "CFAN-1",
+    "cfan_2": "CFAN-2",
+    "cfan_3": "CFAN-3",
+    "review_only": "review only",
 }
 BACKBONE_LABELS = {
     "alexnet": "AlexNet",

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from jiaa import losses
 from jiaa.data.interactions import Labels, Pairs
 from jiaa.models.collaborative import Reviews
+from jiaa.models.mtrlcnn import relation_penalty
 from jiaa.types import ImageStore, TrainState, value
 
 TABLES = ("user_table", "image_table", "image_bias")
@@ -39,6 +40,7 @@ class Objective:
       penalty: of the squared factors in the batch, a pair's on average.
       opponents: pairwise: an image that the user found "bad" (any image for a user who
         found none), or "any" image.
+      relation: weight of MTRLCNN's penalty, for that network alone.
     """
 
     pairwise: bool = False
@@ -48,6 +50,7 @@ class Objective:
     reviews: int = 4
     penalty: float = 0.0
     opponents: str = "bad"
+    relation: float = 0.0
 
     def __post_init__(self):
         """Refuses unknown words."""
@@ -150,7 +153,9 @@ def pair_losses(
             reviews = reviews_of(pairs, user, image, **options)
     logits = _apply(network, params, user, image, material.store, reviews)
     good = jnp.asarray(pairs.good)[rows].astype(jnp.float32)
-    found = {"user": losses.binary_cross_entropy(logits["user"], good)}
+    found = {}
+    if "user" in logits:
+        found["user"] = losses.binary_cross_entropy(logits["user"], good)
     if "crowd" in logits:
         verdict = jnp.asarray(labels.crowd_good)[image]
         known = jnp.isfinite(verdict)
@@ -237,6 +242,8 @@ def collaborative_step(
         if objective.penalty:
             size = penalty(params, batch, material.pairs)
             loss += objective.penalty * jnp.mean(size)
+        if objective.relation:
+            loss += objective.relation * relation_penalty(params)
         return loss, means
 
     (loss, means), gradient = jax.value_and_grad(total, has_aux=True)(state.params)

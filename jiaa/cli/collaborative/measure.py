@@ -1,0 +1,177 @@
+"""CFAN's protocols on held-out pairs, written into a workdir."""
+
+import csv
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from jiaa.cli.collaborative.problem import Opened
+from jiaa.data.store import replacing
+from jiaa.evaluate import collaborative as protocol
+from jiaa.evaluate.results import FIELDS
+from jiaa.report import collaborative as report
+from jiaa.train import collaborative as steps
+
+
+def held_out_pairs(problem: Opened, params: PyTree, workdir: Path) -> Path:
+    """results.csv, summary.json and report.md of one run; the path of the summary.
+
+    A network that reads reviews is measured with the attention that it was trained
+    with, and a network trained on users' other reviews on the pairs' own ones as well,
+    to show what these tell.
+    """
+    started = time.perf_counter()
+    config, test = problem.config, problem.pairs.test
+    source = problem.objective.attends_to
+    logits = predictions(problem, params, source=source)
+    scores = logits["user"] if "user" in logits else logits["crowd"]
+    threshold: Any = 0.0
+    if problem.objective.pairwise:
+        own = predictions(problem, params, source=source, train=True)
+        threshold = protocol.user_thresholds(own["user"], problem.pairs.train)
+    measured = protocol.pair_metrics(scores, test, threshold=threshold)
+    limits = threshold[test.user] if isinstance(threshold, np.ndarray) else threshold
+    tags = _by_tag(problem, logits, scores - limits)
+    reviews = np.bincount(problem.pairs.train.image, minlength=problem.pairs.images)
+    by_reviews = protocol.by_reviews(
+        scores - limits, test, reviews, edges=tuple(config.evaluate.edges)
+    )
+    reads = bool(problem.network.attends or problem.network.reads_only)  # pyright: ignore
+    summary = {
+        "method": config.method,
+        "dataset": config.dataset,
+        "protocol": "pairs",
+        "attends_to": source if reads else None,
+        "seconds": round(time.perf_counter() - started, 3),
+        "pairs": {"train": len(problem.pairs.train), "test": len(test)},
+        "results": _rows(measured, tags, by_reviews),
+    }
+    _write_table(workdir / "results.csv", summary, seed=config.seed)
+    target = workdir / "summary.json"
+    with replacing(target) as path:
+        path.write_text(json.dumps(summary, indent=2) + "\n")
+    report.write_pairs_report([workdir], workdir)
+    return target
+
+
+def predictions(
+    problem: Opened, params: PyTree, *, source: str, train: bool = False
+) -> dict[str, np.ndarray]:
+    """Logits of the held-out pairs, or of the training ones."""
+    pairs = problem.pairs.train if train else problem.pairs.test
+    images = problem.material.store is not None and (
+        problem.material.store.images is not None
+    )
+    return steps.predict_all(
+        params,
+        pairs,
+        problem.material,
+        network=problem.network,
+        batch_size=64 if images else 1024,
+        source=source,
+        reviews=problem.config.evaluate.reviews,
+        key=jax.random.key(problem.config.evaluate.seed),
+    )
+
+
+def _by_tag(problem: Opened, logits: dict[str, np.ndarray], margin: np.ndarray):
+    """Fig. 7: an image's verdict is the mean over its held-out pairs.
+
+    Of the crowd's logits where the network has them, else of the users'.
+    """
+    image = problem.pairs.test.image
+    labels = problem.pairs.labels
+    values = logits.get("crowd", margin)
+    count = np.bincount(image, minlength=problem.pairs.images)
+    total = np.bincount(image, weights=values, minlength=problem.pairs.images)
+    rows = np.flatnonzero(count)
+    return protocol.by_tag(
+        (total / np.maximum(count, 1) > 0)[rows],
+        np.asarray(labels.crowd_good)[rows],
+        np.asarray(labels.tag)[rows],
+        tags=problem.pairs.tags,
+    )
+
+
+def _rows(measured, tags, by_reviews) -> list[dict[str, Any]]:
+    """One row a metric, with the keys that all summaries have."""
+
+    def row(metric: str, value: float, **further: Any) -> dict[str, Any]:
+        mean = float(value) if np.isfinite(value) else None
+        common = {"std": None, "generic": None, "repeats": 1, "skipped": 0}
+        users = int(measured["users"])
+        return {
+            "shots": 0,
+            "metric": metric,
+            "mean": mean,
+            **common,
+            "users": users,
+            **further,
+        }
+
+    rows = [row(name, measured[name]) for name in ("auc", "user_auc", "accuracy")]
+    each, overall = tags
+    rows.append(row("crowd_accuracy", overall, tag="all"))
+    rows += [row("crowd_accuracy", x, tag=str(tag)) for tag, x in enumerate(each)]
+    for found in by_reviews:
+        further = {"reviews_from": int(found["from"]), "pairs": int(found["pairs"])}
+        rows += [row(f"{x}_by_reviews", found[x], **further) for x in ("auc", "accuracy")]
+    return rows
+
+
+def _write_table(path: Path, summary: dict[str, Any], *, seed: int) -> None:
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(FIELDS)
+        for row in summary["results"]:
+            extra = row.get("tag", row.get("reviews_from", "all"))
+            value = "nan" if row["mean"] is None else f"{row['mean']:.7g}"
+            key = (summary["method"], summary["dataset"], extra, 0, seed)
+            writer.writerow((*key, row["metric"], value))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Attention:
+    """One photograph's attention for some users, summed over channels (Fig. 4)."""
+
+    image: int
+    users: tuple[str, ...]
+    maps: np.ndarray
+    words: tuple[str, ...]
+
+
+def attention_maps(
+    problem: Opened, params: PyTree, *, image: int, users: tuple[int, ...]
+) -> Attention:
+    """Where users look at a photograph; the mean over channels, [user, row, column].
+
+    Raises:
+      ValueError: a network without attention.
+    """
+    network = problem.network
+    if not network.attends:  # pyright: ignore
+        raise ValueError("this network has no attention; take a cfan method")
+    assert problem.material.store is not None
+    rows = np.asarray(users)
+    chosen = steps.reviews_of(
+        problem.material.pairs,
+        rows,
+        np.full(len(rows), image),
+        count=problem.config.evaluate.reviews,
+        key=jax.random.key(problem.config.evaluate.seed),
+    )
+    content = problem.material.store.take(np.full(len(rows), image))
+    maps = network.apply({"params": params}, content, chosen, method="weights")
+    words = problem.pairs.vocabulary.words
+    said = tuple(
+        " ".join(words[n - 2] for n in np.unique(chosen.words[u]) if n > 1)
+        for u in range(len(rows))
+    )
+    names = tuple(problem.pairs.workers[user] for user in users)
+    return Attention(image, names, np.asarray(maps).mean(-1), said)

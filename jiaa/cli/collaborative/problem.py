@@ -1,0 +1,344 @@
+"""From a collaborative config to pairs, maps and network.
+
+`configs/cfan/_common.py` documents every field.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PyTree
+
+from jiaa import data
+from jiaa.cli.build import plain
+from jiaa.cli.options import Config, ConfigError, construct
+from jiaa.cli.settings import finished_file
+from jiaa.data import interactions, reviews
+from jiaa.data.interactions import Interactions
+from jiaa.data.tasks import rank
+from jiaa.models import generic, image_maps, pretrained, trunk, variables
+from jiaa.models.collaborative import VARIANTS, Collaborative
+from jiaa.models.mtrlcnn import MTRLCNN
+from jiaa.models.ranking import Ranking
+from jiaa.models.views import ImageView
+from jiaa.train import collaborative as steps
+from jiaa.train.collaborative import Material, Objective
+from jiaa.types import ImageStore, UserTasks
+
+PRIOR_FILE = "prior.safetensors"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Opened:
+    """An experiment, ready to train or to measure.
+
+    `tasks` are the users of the new-user protocol, or None; `store` is what their
+    personalizer sees.
+    """
+
+    config: Config
+    dataset: data.Dataset
+    pairs: Interactions
+    material: Material
+    network: nn.Module
+    objective: Objective
+    store: ImageStore
+    tasks: UserTasks | None
+    start: PyTree  # parameters of a trunk that learns, or None
+
+
+def open_problem(config: Config, *, progress: bool = True) -> Opened:
+    """Everything that training and measuring share; the same at every call.
+
+    Raises:
+      ConfigError: fields that do not go together.
+      DataError: as the dataset's loader.
+    """
+    dataset = load_dataset(config, progress=progress)
+    pairs, tasks = make_interactions(config, dataset)
+    sees = config.method not in ("bpr", "cfn_pure", "review_only")
+    network, store, start = _network_and_store(
+        config, dataset, pairs, sees=sees, progress=progress
+    )
+    objective = construct("objective", Objective, **plain(config.objective))
+    material = steps.make_material(pairs.train, pairs.labels, store)
+    return Opened(
+        config,
+        dataset,
+        pairs,
+        jax.tree.map(jnp.asarray, material),
+        network,
+        objective,
+        store or ImageStore(features=np.zeros((pairs.images, 1), np.float32)),
+        tasks,
+        start,
+    )
+
+
+def load_dataset(config: Config, *, progress: bool = True) -> data.Dataset:
+    """The dataset; a synthetic world's files are written first, where there are none."""
+    options = plain(config.data)
+    name, root = options.pop("name"), options.pop("root")
+    options["cache_dir"] = options["cache_dir"] or None
+    options = {field: x for field, x in options.items() if x is not None}
+    if len(config.world):
+        root = write_world(config, name)
+    if name == "ava_reviews" and config.reviews.rated_by == "words":
+        options["rate"] = functools.partial(
+            _stars, lexicon=config.reviews.lexicon, progress=progress
+        )
+    return data.load(name, root=root or None, progress=progress, **options)
+
+
+def _stars(texts, *, lexicon: str, progress: bool) -> Float[np.ndarray, " review"]:
+    return reviews.rate_reviews(texts, lexicon=lexicon, progress=progress).stars
+
+
+def write_world(config: Config, name: str) -> Path:
+    """The folder of `config.world`, written below the cache if it is not there."""
+    from jiaa.data.synthetic import VERSION, formats
+
+    sizes = plain(config.world)
+    digest = hashlib.blake2b(json.dumps(sizes).encode(), digest_size=8).hexdigest()
+    folder = Path(config.data.cache_dir) / f"{name}_world_v{VERSION}_{digest}"
+    if not folder.is_dir():
+        part = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(part, ignore_errors=True)
+        construct("world", formats.FORMATS[name], root=part, **sizes)
+        part.rename(folder)
+    return folder
+
+
+def make_interactions(
+    config: Config, dataset: data.Dataset
+) -> tuple[Interactions, UserTasks | None]:
+    """Training pairs, held-out pairs, labels; and the users of the users' protocol."""
+    section = config.pairs
+    labels, tags = interactions.image_labels(
+        dataset, tag=section.tag, crowd_above=section.crowd_above
+    )
+    if tags:
+        labels, kept = interactions.keep_tags(labels, least=section.least_images)
+        tags = len(kept)
+    known, new = _users(config, dataset)
+    vocabulary, length = reviews.Vocabulary(()), 0
+    everything = interactions.pairs_of(known, good_above=section.good_above)
+    held_out = _held_out(config, everything)
+    if "review" in (known.side or {}):
+        user, column = np.nonzero(np.asarray(known.mask))
+        texts = np.asarray(known.side["review"])[user, column]
+        vocabulary = reviews.build_vocabulary(
+            texts[~held_out].tolist(),
+            size=config.reviews.vocabulary,
+            min_count=config.reviews.min_count,
+        )
+        length = config.reviews.length
+        everything = interactions.pairs_of(
+            known, good_above=section.good_above, vocabulary=vocabulary, length=length
+        )
+    pairs = Interactions(
+        train=everything.take(np.flatnonzero(~held_out)),
+        test=everything.take(np.flatnonzero(held_out)),
+        labels=labels,
+        users=len(known),
+        images=len(dataset.image_names),
+        tags=tags,
+        workers=tuple(dataset.workers[int(x)] for x in known.user_id),
+        vocabulary=vocabulary,
+    )
+    return pairs, None if new is None else _with_side(new, vocabulary, length)
+
+
+def _held_out(config: Config, pairs: interactions.Pairs) -> np.ndarray:
+    section, user, image = config.pairs, pairs.user, pairs.image
+    if config.protocol == "users":
+        return np.zeros(len(pairs), bool)
+    options = {"share": section.share, "seed": config.seed}
+    if section.held_out == "pairs":
+        return interactions.hold_out(user, image, **options)
+    images = np.unique(image)
+    chosen = images[interactions.hold_out(images, images, **options)]
+    return np.isin(image, chosen)
+
+
+def _users(
+    config: Config, dataset: data.Dataset
+) -> tuple[UserTasks, UserTasks | None]:
+    """Users whose pairs are learned from, and new ones who are measured."""
+    splits = sorted(dataset.tasks)
+    if config.protocol == "pairs":
+        return interactions.concatenate([dataset.tasks[x] for x in splits]), None
+    if "test" in splits:
+        return dataset.split("train"), dataset.split("test")
+    tasks = dataset.split("train")
+    enough = np.asarray(tasks.mask).sum(1) > max(config.evaluate.shots)
+    names = [dataset.workers[int(x)] for x in tasks.user_id]
+    order = sorted(np.flatnonzero(enough), key=lambda u: rank(names[u], config.seed))
+    new = np.zeros(len(tasks), bool)
+    new[order[: round(config.pairs.share * len(tasks))]] = True
+    if not new.any():
+        raise ConfigError(
+            f"config.evaluate.shots={config.evaluate.shots}: nobody rated more than "
+            f"{max(config.evaluate.shots)} images; lower them"
+        )
+    return tasks[np.flatnonzero(~new)], tasks[np.flatnonzero(new)]
+
+
+def _with_side(
+    tasks: UserTasks, vocabulary: reviews.Vocabulary, length: int
+) -> UserTasks:
+    """Tasks whose side holds what `personalize.NewUser` reads."""
+    side: dict[str, np.ndarray] = {"image": np.asarray(tasks.image_ids)}
+    if length:
+        mask = np.asarray(tasks.mask)
+        texts = np.where(mask, np.asarray(tasks.side["review"]), "")
+        words, counts = vocabulary.encode(texts.ravel().tolist(), length=length)
+        side["words"] = words.reshape(*mask.shape, length)
+        side["length"] = counts.reshape(mask.shape)
+    return dataclasses.replace(tasks, side=side)
+
+
+def _network_and_store(
+    config: Config,
+    dataset: data.Dataset,
+    pairs: Interactions,
+    *,
+    sees: bool,
+    progress: bool,
+) -> tuple[nn.Module, ImageStore | None, PyTree]:
+    """The network; the content that it sees; a learning trunk's parameters."""
+    if not sees:
+        return make_network(config, pairs, map_shape=None), None, None
+    backbone = construct(
+        "trunk.backbone_options", _backbone(config), **plain(config.trunk.backbone_options)
+    )
+    start = _trunk_variables(config, backbone)
+    grid = config.trunk.grid
+    if config.trunk.trains or config.method == "mtrlcnn":
+        if start["batch_stats"]:
+            raise ConfigError(
+                f"config.trunk.backbone={config.trunk.backbone!r} has BatchNorm, which "
+                "collaborative steps do not train; freeze it, or take vgg16"
+            )
+        view = ImageView.of(pretrained.SPECS[config.trunk.backbone], augment=False)
+        view = dataclasses.replace(view, size=None)
+        made = image_maps.MapTrunk(backbone, config.trunk.stage, grid, view)
+        shape = (grid, grid, _channels(made, dataset))
+        network = make_network(config, pairs, map_shape=shape, trunk=made)
+        store = ImageStore(images=np.asarray(dataset.store.content))
+        return network, store, {"backbone": start["params"]}
+    maps = _maps(config, dataset, backbone, start, progress=progress)
+    channels = maps.shape[1] // grid**2
+    seen = np.unique(np.asarray(pairs.train.image))
+    maps = image_maps.fit_map_scale(maps[seen], channels=channels)(maps)
+    attends = config.method.startswith("cfan")
+    if not attends:
+        maps, grid = image_maps.mean_maps(maps, channels=channels), 1
+    network = make_network(config, pairs, map_shape=(grid, grid, channels))
+    return network, ImageStore(features=maps), None
+
+
+def make_network(
+    config: Config,
+    pairs: Interactions,
+    *,
+    map_shape: tuple[int, int, int] | None,
+    trunk: nn.Module | None = None,
+) -> nn.Module:
+    """The network of `config.method`."""
+    options: dict[str, Any] = plain(config.model)
+    sizes = {"users": pairs.users, "images": pairs.images}
+    if config.method in ("bpr", "vbpr"):
+        return construct("model", Ranking, map_shape=map_shape, **sizes, **options)
+    if config.method == "mtrlcnn":
+        assert map_shape is not None
+        return construct(
+            "model",
+            MTRLCNN,
+            channels=map_shape[2],
+            tags=pairs.tags,
+            trunk=trunk,
+            width=options["width"],
+        )
+    return construct(
+        "model",
+        Collaborative,
+        map_shape=map_shape,
+        trunk=trunk,
+        tags=pairs.tags,
+        vocabulary=len(pairs.vocabulary),
+        **sizes,
+        **VARIANTS[config.method].options(),
+        **options,
+    )
+
+
+def _backbone(config: Config):
+    from jiaa.models.backbones import BACKBONES
+
+    if config.trunk.backbone not in BACKBONES:
+        raise ConfigError(
+            f"config.trunk.backbone={config.trunk.backbone!r}; known: "
+            f"{', '.join(sorted(BACKBONES))}"
+        )
+    return BACKBONES[config.trunk.backbone]
+
+
+def _trunk_variables(config: Config, backbone: Any) -> PyTree:
+    """The backbone's: of a file, of a run, or random."""
+    section = config.trunk
+    if section.weights:
+        return pretrained.load_pretrained(section.weights, backbone)
+    if section.run:
+        tree = variables.load_variables(finished_file(section.run, PRIOR_FILE))
+        if "trunk" not in tree["params"]:
+            raise ConfigError(
+                f"config.trunk.run={section.run!r} holds no trunk; name the workdir of "
+                "an mtrlcnn run"
+            )
+        return {"params": tree["params"]["trunk"]["backbone"], "batch_stats": {}}
+    side = max(backbone.minimum_size, 32)
+    images = jnp.zeros((1, side, side, 3))
+    made = generic.initialise(backbone, images, key=jax.random.key(config.seed))
+    return {"params": made["params"], "batch_stats": made.get("batch_stats", {})}
+
+
+def _channels(made: image_maps.MapTrunk, dataset: data.Dataset) -> int:
+    images = jax.ShapeDtypeStruct((1, *dataset.store.content.shape[1:]), jnp.uint8)
+    run = functools.partial(made.init_with_output, jax.random.key(0))
+    flat, _ = jax.eval_shape(run, images)
+    return flat.shape[1] // made.grid**2
+
+
+def _maps(
+    config: Config, dataset: data.Dataset, backbone: Any, start: PyTree, *, progress: bool
+) -> Float[np.ndarray, "image feature"]:
+    """All images' maps by a frozen trunk, kept in `config.data.cache_dir`."""
+    section = config.trunk
+    network = generic.create_model(
+        backbone=section.backbone,
+        head="pooled",
+        backbone_options=plain(section.backbone_options),
+    )
+    view = ImageView.of(pretrained.SPECS[section.backbone], augment=False)
+    compute = functools.partial(
+        trunk.trunk_features,
+        dataset.store,
+        model=network,
+        variables={name: {"backbone": x} for name, x in start.items()},
+        views=(dataclasses.replace(view, size=None),),
+        taps=((f"{section.stage}.map{section.grid}",),),
+        progress=progress,
+    )
+    folder = config.data.cache_dir
+    features, _ = trunk.cached(compute, folder) if folder else compute()
+    return features

@@ -1,0 +1,226 @@
+"""Training and measuring of one collaborative experiment."""
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PyTree
+
+from jiaa import evaluate as protocols
+from jiaa import metrics
+from jiaa.cli.build import plain
+from jiaa.cli.collaborative import measure
+from jiaa.cli.collaborative.problem import PRIOR_FILE, Opened, open_problem
+from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.settings import FREE, differences, finished_file, recorded_config
+from jiaa.data import loader
+from jiaa.evaluate import results
+from jiaa.models import variables
+from jiaa.personalize import NewUser
+from jiaa.report import write_report
+from jiaa.train import collaborative as steps
+from jiaa.train import optimizers
+from jiaa.train.loop import fit
+from jiaa.train.state import create_train_state
+from jiaa.train.workdir import Workdir, WorkdirError, locked
+from jiaa.types import ImageStore
+
+# What a resumed run may change.
+MAY_DIFFER = ("evaluate", "adapt", *(f"data.{name}" for name in FREE["data"]))
+WORDS = {
+    "protocol": ("pairs", "users"),
+    "reviews.rated_by": ("words", "score"),
+    "pairs.held_out": ("pairs", "images"),
+    "train.optimizer": tuple(optimizers.OPTIMIZERS),
+    "train.schedule": tuple(optimizers.SCHEDULES),
+}
+
+
+def check(config: Config) -> None:
+    """Refuses unknown words.
+
+    Raises:
+      ConfigError: names field, value and what is known.
+    """
+    for path, known in WORDS.items():
+        *section, field = path.split(".")
+        value = (config[section[0]] if section else config)[field]
+        if value not in known:
+            raise ConfigError(
+                f"config.{path} is {value!r}; known: {', '.join(map(str, known))}"
+            )
+
+
+def train(
+    config: Config, workdir: str | os.PathLike[str], *, progress: bool = True
+) -> Path:
+    """Trains `config.method`; returns the path of what was learned.
+
+    A killed run goes on from its last checkpoint, to the same result.
+    """
+    check(config)
+    target = Path(workdir) / PRIOR_FILE
+    with Workdir(
+        workdir, config=plain(config), may_differ=MAY_DIFFER, record_at_once=False
+    ) as opened:
+        if target.is_file():
+            return target
+        problem = open_problem(config, progress=progress)
+        opened.record()
+        section = config.train
+        optimizer = _optimizer(section)
+        rows = steps.pair_rows(problem.pairs.train, problem.objective)
+        state = create_train_state(
+            {"params": first_params(problem)},
+            optimizer=optimizer,
+            key=jax.random.key(config.seed),
+        )
+        size = min(section.batch_size, len(rows))
+        batches = loader.index_batches(len(rows), batch_size=size, seed=config.seed)
+        step = functools.partial(
+            steps.train_step,
+            network=problem.network,
+            objective=problem.objective,
+            optimizer=optimizer,
+        )
+        with contextlib.closing(batches):
+            state = fit(
+                state,
+                lambda state, batch: step(state, rows[batch], problem.material),
+                batches,
+                num_steps=section.steps,
+                workdir=opened,
+                save_every=section.save_every,
+                log_every=section.log_every,
+                name=config.method,
+                progress=progress,
+            )
+        params = steps.with_means(state.params, problem.pairs.train)
+        variables.save_variables(target, {"params": params})
+    return target
+
+
+def first_params(problem: Opened) -> PyTree:
+    """Random parameters, but for those of a trunk that begins elsewhere."""
+    network: nn.Module = problem.network
+    pair = jnp.zeros(1, int)
+    content = None
+    if problem.material.store is not None:
+        content = problem.material.store.take(pair)
+    reviews = None
+    if network.attends or network.reads_only:  # pyright: ignore
+        reviews = steps.own_reviews(problem.material.pairs, pair)
+    init = jax.jit(network.init)
+    key = jax.random.key(problem.config.seed)
+    params = init(key, pair, pair, content, reviews)["params"]
+    if problem.start is not None:
+        params = {**params, "trunk": problem.start}
+    return params
+
+
+def _optimizer(section: Config) -> optax.GradientTransformation:
+    options = plain(section.schedule_options)
+    rate = optimizers.schedule(section.schedule, section.rate, **options)
+    return optimizers.optimizer(
+        section.optimizer, rate, **plain(section.optimizer_options)
+    )
+
+
+def evaluate(
+    config: Config, workdir: str | os.PathLike[str], *, progress: bool = True
+) -> Path:
+    """Measures what was learned in `workdir`; returns the path of summary.json.
+
+    Protocol "pairs": accuracy and AUC on the held-out pairs, with the paper's tables
+    and figures, in report.md. Protocol "users": new users x shots x repeats, as every
+    personalizer is measured.
+    """
+    check(config)
+    finished_file(workdir, PRIOR_FILE)
+    _check_same(config, workdir)
+    with locked(workdir):
+        problem = open_problem(config, progress=progress)
+        params = load_params(workdir)
+        if config.protocol == "users":
+            return _new_users(problem, params, Path(workdir), progress=progress)
+        return measure.held_out_pairs(problem, params, Path(workdir))
+
+
+def load_params(workdir: str | os.PathLike[str]) -> PyTree:
+    """What was learned there.
+
+    Raises:
+      FileNotFoundError: its training has not finished.
+    """
+    tree = variables.load_variables(finished_file(workdir, PRIOR_FILE))
+    return jax.tree.map(jnp.asarray, tree["params"])
+
+
+def personalizer(problem: Opened) -> NewUser:
+    """How the experiment learns a new user."""
+    section: dict[str, Any] = plain(problem.config.adapt)
+    return NewUser(
+        problem.network,
+        pairwise=problem.objective.pairwise,
+        threshold=problem.config.pairs.good_above,
+        **section,
+    )
+
+
+def _new_users(problem: Opened, params: PyTree, workdir: Path, *, progress) -> Path:
+    config = problem.config
+    if config.method in ("mtrlcnn", "review_only"):
+        raise ConfigError(
+            f"config.method={config.method!r} knows no users; its protocol is 'pairs'"
+        )
+    assert problem.tasks is not None
+    threshold = config.pairs.good_above
+
+    def auc(predicted, target, mask):
+        return metrics.auc(predicted, target > threshold, mask)
+
+    section = plain(config.evaluate)
+    measured = protocols.personalization(
+        personalizer(problem),
+        {"params": params},
+        problem.tasks,
+        ImageStore(features=jnp.asarray(problem.store.content)),
+        shots=section["shots"],
+        repeats=section["repeats"],
+        metrics={**metrics.METRICS, "auc": auc},
+        names=problem.dataset.workers,
+        progress=progress,
+        key=jax.random.key(section["seed"]),
+    )
+    summary = results.write(
+        measured,
+        workdir,
+        method=config.method,
+        dataset=config.dataset,
+        names=problem.dataset.workers,
+    )
+    write_report([workdir], workdir)
+    return summary
+
+
+def _check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
+    recorded = recorded_config(workdir)
+    wrong = [
+        f"{name} is {recorded.get(name)!r} there, {config[name]!r} here"
+        for name in ("method", "dataset", "seed", "protocol")
+        if recorded.get(name) != config[name]
+    ]
+    sections = ("data", "world", "reviews", "pairs", "trunk", "model", "objective")
+    wrong += differences(recorded, config, sections=sections)
+    if wrong:
+        raise WorkdirError(
+            f"{workdir} was trained otherwise: {'; '.join(wrong)}. Evaluate with the "
+            "settings of its config.json"
+        )
+
