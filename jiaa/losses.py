@@ -158,7 +158,7 @@ def masked_mean(
 def binary_cross_entropy(
     logits: Float[Array, "*example"], target: Float[Array, "*example"]
 ) -> Float[Array, "*example"]:
-    """-(t log p + (1 - t) log(1 - p)) for p = sigmoid(logits): CFAN's eq. 6, negated."""
+    """-(t log p + (1 - t) log(1 - p)), p = sigmoid(logits): CFAN's eq. 6, negated."""
     return jax.nn.softplus(logits) - target * logits
 
 

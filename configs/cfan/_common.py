@@ -91,7 +91,9 @@ def base(method: str) -> ConfigDict:
             "log_every": 50,
         }
     )
-    config.adapt = _section({"strength": 1.0, "steps": 100, "rate": 0.05, "softness": 0.0})
+    config.adapt = _section(
+        {"strength": 1.0, "steps": 100, "rate": 0.05, "softness": 0.0}
+    )
     config.evaluate = _section(
         {
             "shots": (10, 100),

@@ -169,13 +169,13 @@ def _verdict(
     elif crowd_above is None:
         verdict = np.full(len(dataset.image_names), np.nan)
     else:
-        verdict = np.where(dataset.raters > 0, dataset.mean_scores > crowd_above, np.nan)
+        verdict = np.where(
+            dataset.raters > 0, dataset.mean_scores > crowd_above, np.nan
+        )
     return verdict.astype(np.float32)
 
 
-def keep_tags(
-    labels: Labels, *, least: int
-) -> tuple[Labels, Int[np.ndarray, " kept"]]:
+def keep_tags(labels: Labels, *, least: int) -> tuple[Labels, Int[np.ndarray, " kept"]]:
     """Tags with `least` images or more, numbered anew, and which ones they were."""
     counts = np.bincount(labels.tag[labels.tag >= 0])
     kept = np.flatnonzero(counts >= least)

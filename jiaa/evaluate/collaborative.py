@@ -1,9 +1,67 @@
 """CFAN's protocols on held-out pairs: accuracy and AUC (Figs. 7, 8 and 9)."""
 
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jiaa.data.interactions import Pairs
+from jiaa.train.collaborative import Material, apply_pairs, own_reviews, reviews_of
+
+
+@functools.partial(jax.jit, static_argnames=("network", "source", "reviews"))
+def predict(
+    params: PyTree,
+    pairs: Pairs,
+    rows: Int[Array, " pair"],
+    material: Material,
+    *,
+    network: nn.Module,
+    source: str = "others",
+    reviews: int = 16,
+    key: Key[Array, ""],
+) -> dict[str, Float[Array, "pair ..."]]:
+    """Logits of each task for some rows of `pairs`, which may be held out.
+
+    Attention comes from the users' *training* reviews of other images, or with the
+    source "own" from the pairs' own reviews.
+    """
+    user = jnp.asarray(pairs.user)[rows]
+    image = jnp.asarray(pairs.image)[rows]
+    chosen = None
+    if network.attends or network.reads_only:  # pyright: ignore
+        chosen = own_reviews(pairs, rows)
+        if source == "others":
+            options = {"count": reviews, "key": key}
+            chosen = reviews_of(material.pairs, user, image, **options)
+    return apply_pairs(network, params, user, image, image, material.store, chosen)
+
+
+def predict_all(
+    params: PyTree,
+    pairs: Pairs,
+    material: Material,
+    *,
+    network: nn.Module,
+    batch_size: int = 4096,
+    **options: Any,
+) -> dict[str, Float[np.ndarray, "pair ..."]]:
+    """`predict` of all rows, on the host; options as there."""
+    parts = []
+    for start in range(0, len(pairs), batch_size):
+        rows = np.arange(start, start + batch_size)
+        rows = np.minimum(rows, len(pairs) - 1)  # one program for all batches
+        parts.append(
+            predict(
+                params, pairs, jnp.asarray(rows), material, network=network, **options
+            )
+        )
+    joined = jax.tree.map(lambda *x: np.concatenate([np.asarray(y) for y in x]), *parts)
+    return jax.tree.map(lambda x: x[: len(pairs)], joined)
 
 
 def auc(scores: Float[np.ndarray, " pair"], good: Bool[np.ndarray, " pair"]) -> float:
@@ -70,7 +128,7 @@ def pair_metrics(
     *,
     threshold: float | Float[np.ndarray, " user"] = 0.0,
 ) -> dict[str, float]:
-    """"auc" over all pairs, "user_auc" and its "users", "accuracy", of one test."""
+    """One test's "auc" over all pairs, "user_auc" and its "users", "accuracy"."""
     good, user = np.asarray(pairs.good), np.asarray(pairs.user)
     limits = threshold[user] if isinstance(threshold, np.ndarray) else threshold
     own, users = user_auc(scores, good, user)

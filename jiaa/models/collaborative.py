@@ -42,6 +42,7 @@ class Collaborative(nn.Module):
     Attributes:
       users: how many training knows; the table has one row more.
       images: likewise.
+      table_multiple: tables have a multiple of so many rows (`train.tables`).
       width: of the embeddings (the paper's k).
       map_shape: height, width and channels of the images' maps, which come flat; None
         for a network that sees no image.
@@ -70,6 +71,7 @@ class Collaborative(nn.Module):
 
     users: int
     images: int
+    table_multiple: int = 1
     width: int = 50
     map_shape: tuple[int, int, int] | None = None
     trunk: nn.Module | None = None
@@ -101,11 +103,15 @@ class Collaborative(nn.Module):
             layer = nn.initializers.normal(self.spread)
         if self.personal:
             self.user_table = nn.Embed(
-                self.users + 1, self.width, embedding_init=table
+                table_rows(self.users, self.table_multiple),
+                self.width,
+                embedding_init=table,
             )
         if self.indexed:
             self.image_table = nn.Embed(
-                self.images + 1, self.width, embedding_init=table
+                table_rows(self.images, self.table_multiple),
+                self.width,
+                embedding_init=table,
             )
         if self.map_shape is not None:
             self.content = nn.Dense(self.width, kernel_init=layer)
@@ -117,7 +123,10 @@ class Collaborative(nn.Module):
             self.kernel = nn.Dense(features, kernel_init=layer)
         if self.reads_only:
             self.review = nn.Dense(self.width, kernel_init=layer)
-        self.heads = {task: _Head(self.hidden, self._outputs(task), layer, name=task) for task in self.tasks}
+        self.heads = {
+            task: _Head(self.hidden, self._outputs(task), layer, name=task)
+            for task in self.tasks
+        }
 
     @property
     def reads_only(self) -> bool:
@@ -141,7 +150,7 @@ class Collaborative(nn.Module):
         """Users' vectors; number -1 is a new user."""
         if not self.personal:
             return jnp.ones((user.shape[0], self.width))
-        return self.user_table(table_row(user, self.users))
+        return look_up(self.user_table, user)
 
     def item(
         self,
@@ -152,7 +161,7 @@ class Collaborative(nn.Module):
         """q_v^i of each pair (eq. 1); `reviews`, or their annotations [pair state]."""
         vector = jnp.ones((image.shape[0], self.width))
         if self.indexed:
-            vector = self.image_table(table_row(image, self.images))
+            vector = look_up(self.image_table, image)
         if self.map_shape is not None:
             found = self.content(self.attended(content, reviews))
             residual = self.indexed and self.merge == "residual"
@@ -169,9 +178,7 @@ class Collaborative(nn.Module):
         if self.interaction == "joined":
             shared = jnp.concatenate([shared, user, item], axis=-1)
         found = {task: head(shared) for task, head in self.heads.items()}
-        return {
-            task: x if task == "tag" else x[..., 0] for task, x in found.items()
-        }
+        return {task: x if task == "tag" else x[..., 0] for task, x in found.items()}
 
     def attended(
         self,
@@ -191,7 +198,9 @@ class Collaborative(nn.Module):
         return self._weights(self._maps(content), reviews)
 
     def _weights(
-        self, maps: Float[Array, "pair height width channel"], reviews: Reviews | Array | None
+        self,
+        maps: Float[Array, "pair height width channel"],
+        reviews: Reviews | Array | None,
     ) -> Float[Array, "pair height width channel"]:
         kernel = nn.sigmoid(self.kernel(self.annotation(reviews)))
         found = _convolve(maps, kernel, size=self.kernel_size)
@@ -202,9 +211,7 @@ class Collaborative(nn.Module):
         found = flat.reshape(pairs, height, width, channels)
         return jnp.broadcast_to(found, maps.shape)
 
-    def annotation(
-        self, reviews: Reviews | Array | None
-    ) -> Float[Array, "pair state"]:
+    def annotation(self, reviews: Reviews | Array | None) -> Float[Array, "pair state"]:
         """The mean annotation of a pair's reviews; 0 for who has written none."""
         if reviews is None:
             raise ValueError("this network reads reviews; pass `reviews`")
@@ -224,7 +231,7 @@ class Collaborative(nn.Module):
             raise ValueError("this network sees images; pass `content`, flat maps")
         if self.trunk is not None:
             content = self.trunk(content)
-        return content.reshape(-1, *self.map_shape)
+        return jnp.reshape(jnp.asarray(content), (-1, *self.map_shape))
 
 
 class _Head(nn.Module):
@@ -262,9 +269,16 @@ def _check(network: Collaborative) -> None:
         )
 
 
-def table_row(number: Int[Array, " pair"], known: int) -> Int[Array, " pair"]:
-    """The table's row: -1 is the last."""
-    return jnp.where(number < 0, known, number)
+def table_rows(known: int, multiple: int) -> int:
+    """How many rows a table has: one more than it knows, up to a multiple."""
+    return -(-(known + 1) // multiple) * multiple
+
+
+def look_up(
+    table: nn.Embed, number: Int[Array, " pair"]
+) -> Float[Array, "pair factor"]:
+    """The table's rows; -1 is the last."""
+    return table(jnp.where(number < 0, table.num_embeddings - 1, number))
 
 
 def _convolve(
@@ -297,7 +311,7 @@ class Variant:
     indexed: bool = True
 
     def options(self) -> dict[str, Any]:
-        """Arguments of `Collaborative`; `map_shape` is to be left out unless it sees."""
+        """Arguments of `Collaborative`; give `map_shape` as well if it `sees`."""
         fields = dataclasses.asdict(self)
         del fields["sees"]
         return {**fields, "tasks": tuple(self.tasks)}

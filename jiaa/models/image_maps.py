@@ -78,4 +78,3 @@ def mean_maps(
 ) -> Float[np.ndarray, "image channel"]:
     """The mean over positions: all that a network without attention takes of a map."""
     return maps.reshape(len(maps), -1, channels).mean(1)
-

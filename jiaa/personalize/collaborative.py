@@ -60,7 +60,8 @@ class NewUser:
         """Refuses what makes the fit meaningless."""
         if self.strength < 0 or self.softness < 0:
             raise ValueError(
-                f"strength={self.strength}, softness={self.softness}; expected 0 or more"
+                f"strength={self.strength}, softness={self.softness}; expected 0 or "
+                "more"
             )
 
     def learnable(self, prior: PyTree) -> PyTree:
@@ -95,7 +96,7 @@ class NewUser:
         def step(carry, _):
             z, state = carry
             updates, state = optimizer.update(jax.grad(loss)(z), state)
-            return (optax.apply_updates(z, updates), state), None
+            return (z + jnp.asarray(updates), state), None
 
         start = jnp.zeros_like(mean)
         (z, _), _ = jax.lax.scan(

@@ -53,9 +53,7 @@ def read_summary(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     return summary
 
 
-def value(
-    summary: Mapping[str, Any], metric: str, **further: Any
-) -> float | None:
+def value(summary: Mapping[str, Any], metric: str, **further: Any) -> float | None:
     """A metric of a summary, or None where it does not exist."""
     for row in summary["results"]:
         matches = all(row.get(name) == x for name, x in further.items())
@@ -66,7 +64,7 @@ def value(
 
 def label(summary: Mapping[str, Any]) -> str:
     """The method's name, with the attention that it had."""
-    name = LABELS.get(summary["method"], summary["method"])
+    name = str(LABELS.get(summary["method"], summary["method"]))
     source = summary.get("attends_to")
     return f"{name}, own review" if source == "own" else name
 
@@ -123,9 +121,7 @@ def statistics_table(
     return markdown(header, rows)
 
 
-def tags_table(
-    summaries: Sequence[Mapping[str, Any]], tags: Sequence[str] = ()
-) -> str:
+def tags_table(summaries: Sequence[Mapping[str, Any]], tags: Sequence[str] = ()) -> str:
     """Fig. 7 as a table: user-agnostic accuracy by tag, and of all images."""
     groups = by_label(summaries)
     first = summaries[0]["results"]
@@ -152,8 +148,8 @@ def methods_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
             [x for s in group if (x := value(s, metric)) is not None]
             for group in groups.values()
         ]
-        means = [np.mean(x) if x else np.nan for x in found]
-        errors = [np.std(x) if x else np.nan for x in found]
+        means = [float(np.mean(x)) if x else np.nan for x in found]
+        errors = [float(np.std(x)) if x else np.nan for x in found]
         color, _ = figures.series(index)
         shift = (index - 1) * 0.27
         axes.bar(place + shift, means, 0.25, yerr=errors, color=color, label=title)
@@ -244,7 +240,9 @@ def write_pairs_report(
     if is_synthetic(dataset):
         parts.append(SYNTHETIC)
     sources = {summary["attends_to"] for summary in summaries}
-    parts += [text for key, text in (("own", OPEN), ("others", CLOSED)) if key in sources]
+    parts += [
+        text for key, text in (("own", OPEN), ("others", CLOSED)) if key in sources
+    ]
     parts += ["## Methods (Fig. 8)", methods_table(summaries)]
     figures.save(methods_figure(summaries), out / "methods.png")
     parts.append("![methods](methods.png)")

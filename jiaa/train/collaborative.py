@@ -5,20 +5,20 @@ negative is minimised). Pairwise: BPR's, a good image of a user against another 
 """
 
 import dataclasses
-import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jiaa import losses
-from jiaa.data.interactions import Labels, Pairs
+from jiaa.data.interactions import UNSEEN, Labels, Pairs
 from jiaa.models.collaborative import Reviews
 from jiaa.models.mtrlcnn import relation_penalty
+from jiaa.train import tables
 from jiaa.types import ImageStore, TrainState, value
 
 TABLES = ("user_table", "image_table", "image_bias")
@@ -40,6 +40,8 @@ class Objective:
       penalty: of the squared factors in the batch, a pair's on average.
       opponents: pairwise: an image that the user found "bad" (any image for a user who
         found none), or "any" image.
+      forgets: share of pairs whose image counts as unseen, so that its content has to
+        do: what new photographs need.
       relation: weight of MTRLCNN's penalty, for that network alone.
     """
 
@@ -50,6 +52,7 @@ class Objective:
     reviews: int = 4
     penalty: float = 0.0
     opponents: str = "bad"
+    forgets: float = 0.0
     relation: float = 0.0
 
     def __post_init__(self):
@@ -142,7 +145,10 @@ def pair_losses(
         other = _opponents(material, user, objective=objective, key=key)
         images = jnp.concatenate([image, other])
         users = jnp.concatenate([user, user])
-        scores = _apply(network, params, users, images, material.store)["user"]
+        numbers = _forgetting(images, objective=objective, key=key)
+        scores = apply_pairs(network, params, users, images, numbers, material.store)[
+            "user"
+        ]
         preferred, behind = jnp.split(scores, 2)
         return {"user": losses.bpr(preferred, behind)}
     reviews = None
@@ -151,7 +157,8 @@ def pair_losses(
         if objective.attends_to == "others":
             options = {"count": objective.reviews, "key": key}
             reviews = reviews_of(pairs, user, image, **options)
-    logits = _apply(network, params, user, image, material.store, reviews)
+    number = _forgetting(image, objective=objective, key=key)
+    logits = apply_pairs(network, params, user, image, number, material.store, reviews)
     good = jnp.asarray(pairs.good)[rows].astype(jnp.float32)
     found = {}
     if "user" in logits:
@@ -170,16 +177,27 @@ def pair_losses(
     return found
 
 
-def _apply(
+def apply_pairs(
     network: nn.Module,
     params: PyTree,
     user: Int[Array, " pair"],
     image: Int[Array, " pair"],
+    number: Int[Array, " pair"],
     store: ImageStore | None,
     reviews: Reviews | None = None,
 ) -> dict[str, Array]:
+    """Logits for rows `image` of the store, which the tables know as `number`."""
     content = None if store is None else store.take(image)
-    return network.apply({"params": params}, user, image, content, reviews)  # pyright: ignore
+    return network.apply({"params": params}, user, number, content, reviews)  # pyright: ignore
+
+
+def _forgetting(
+    image: Int[Array, " pair"], *, objective: Objective, key: Key[Array, ""]
+) -> Int[Array, " pair"]:
+    if not objective.forgets:
+        return image
+    chance = jax.random.uniform(jax.random.fold_in(key, 1), image.shape)
+    return jnp.where(chance < objective.forgets, UNSEEN, image)
 
 
 def _opponents(
@@ -224,8 +242,12 @@ def collaborative_step(
     network: nn.Module,
     objective: Objective,
     optimizer: optax.GradientTransformation,
+    mesh: Mesh | None = None,
+    large: int = tables.LARGE,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """The state after one step on the pairs in the rows `batch` of `material.pairs`.
+
+    On a mesh, tables of `large` bytes or more lie spread over it (`train.tables`).
 
     What is drawn follows from the state's key and step, so that a resumed run draws the
     same. Metrics: "loss", and each task's mean as "loss_<task>".
@@ -253,83 +275,41 @@ def collaborative_step(
         opt_state=opt_state,
         step=state.step + 1,
     )
+    if mesh is not None:
+        shardings = tables.table_shardings(state, mesh, large=large)
+        state = jax.lax.with_sharding_constraint(state, shardings)
     return state, {"loss": loss, **{f"loss_{k}": x for k, x in means.items()}}
 
 
 train_step = jax.jit(
     collaborative_step,
-    static_argnames=("network", "objective", "optimizer"),
+    static_argnames=("network", "objective", "optimizer", "mesh", "large"),
     donate_argnames="state",
 )
 """`collaborative_step`, compiled; the state that goes in is used up."""
 
 
-def with_means(params: PyTree, pairs: Pairs) -> PyTree:
+def with_means(params: PyTree, pairs: Pairs, *, forgets: bool = False) -> PyTree:
     """The mean of the factors that training met, for those it did not meet.
 
     That is the last row of each table, and the rows of users and images without pairs:
-    their initial noise would be all that is known of them.
+    their initial noise would be all that is known of them. A training that `forgets`
+    images has learned the images' last row, which then stands for the unseen ones.
     """
-    numbers = {"user_table": pairs.user}
     filled = dict(params)
     for table in TABLES:
-        if table in params:
-            factors = jnp.asarray(params[table]["embedding"])
-            met = np.zeros(len(factors), bool)
-            met[np.unique(np.asarray(numbers.get(table, pairs.image)))] = True
-            mean = factors[met].mean(0)
-            chosen = jnp.where(met[:, None], factors, mean[None])
-            filled[table] = {"embedding": chosen}
+        if table not in params:
+            continue
+        of_users = table == "user_table"
+        factors = jnp.asarray(params[table]["embedding"])
+        met = np.zeros(len(factors), bool)
+        met[np.unique(np.asarray(pairs.user if of_users else pairs.image))] = True
+        other = factors[met].mean(0)
+        if forgets and not of_users:
+            other = factors[-1]
+        chosen = jnp.where(met[:, None], factors, other[None])
+        filled[table] = {"embedding": chosen}
     return filled
-
-
-@functools.partial(jax.jit, static_argnames=("network", "source", "reviews"))
-def predict(
-    params: PyTree,
-    pairs: Pairs,
-    rows: Int[Array, " pair"],
-    material: Material,
-    *,
-    network: nn.Module,
-    source: str = "others",
-    reviews: int = 16,
-    key: Key[Array, ""],
-) -> dict[str, Float[Array, "pair ..."]]:
-    """Logits of each task for some rows of `pairs`, which may be held out.
-
-    Attention comes from the users' *training* reviews of other images, or with the
-    source "own" from the pairs' own reviews.
-    """
-    user = jnp.asarray(pairs.user)[rows]
-    image = jnp.asarray(pairs.image)[rows]
-    chosen = None
-    if network.attends or network.reads_only:  # pyright: ignore
-        chosen = own_reviews(pairs, rows)
-        if source == "others":
-            options = {"count": reviews, "key": key}
-            chosen = reviews_of(material.pairs, user, image, **options)
-    return _apply(network, params, user, image, material.store, chosen)
-
-
-def predict_all(
-    params: PyTree,
-    pairs: Pairs,
-    material: Material,
-    *,
-    network: nn.Module,
-    batch_size: int = 4096,
-    **options: Any,
-) -> dict[str, Float[np.ndarray, "pair ..."]]:
-    """`predict` of all rows, on the host; options as there."""
-    parts = []
-    for start in range(0, len(pairs), batch_size):
-        rows = np.arange(start, start + batch_size)
-        rows = np.minimum(rows, len(pairs) - 1)  # one program for all batches
-        parts.append(
-            predict(params, pairs, jnp.asarray(rows), material, network=network, **options)
-        )
-    joined = jax.tree.map(lambda *x: np.concatenate([np.asarray(y) for y in x]), *parts)
-    return jax.tree.map(lambda x: x[: len(pairs)], joined)
 
 
 def pair_rows(pairs: Pairs, objective: Objective) -> Int[np.ndarray, " row"]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -68,7 +69,7 @@ def predictions(
     images = problem.material.store is not None and (
         problem.material.store.images is not None
     )
-    return steps.predict_all(
+    return protocol.predict_all(
         params,
         pairs,
         problem.material,
@@ -121,7 +122,9 @@ def _rows(measured, tags, by_reviews) -> list[dict[str, Any]]:
     rows += [row("crowd_accuracy", x, tag=str(tag)) for tag, x in enumerate(each)]
     for found in by_reviews:
         further = {"reviews_from": int(found["from"]), "pairs": int(found["pairs"])}
-        rows += [row(f"{x}_by_reviews", found[x], **further) for x in ("auc", "accuracy")]
+        rows += [
+            row(f"{x}_by_reviews", found[x], **further) for x in ("auc", "accuracy")
+        ]
     return rows
 
 
@@ -158,19 +161,20 @@ def attention_maps(
     if not network.attends:  # pyright: ignore
         raise ValueError("this network has no attention; take a cfan method")
     assert problem.material.store is not None
-    rows = np.asarray(users)
+    rows = jnp.asarray(users)
+    shown = jnp.full(len(rows), image)
     chosen = steps.reviews_of(
         problem.material.pairs,
         rows,
-        np.full(len(rows), image),
+        shown,
         count=problem.config.evaluate.reviews,
         key=jax.random.key(problem.config.evaluate.seed),
     )
-    content = problem.material.store.take(np.full(len(rows), image))
+    content = problem.material.store.take(shown)
     maps = network.apply({"params": params}, content, chosen, method="weights")
     words = problem.pairs.vocabulary.words
     said = tuple(
-        " ".join(words[n - 2] for n in np.unique(chosen.words[u]) if n > 1)
+        " ".join(words[n - 2] for n in np.unique(np.asarray(chosen.words)[u]) if n > 1)
         for u in range(len(rows))
     )
     names = tuple(problem.pairs.workers[user] for user in users)

@@ -16,7 +16,8 @@ from jiaa import evaluate as protocols
 from jiaa import metrics
 from jiaa.cli.build import plain
 from jiaa.cli.collaborative import measure
-from jiaa.cli.collaborative.problem import PRIOR_FILE, Opened, open_problem
+from jiaa.cli.collaborative.networks import PRIOR_FILE
+from jiaa.cli.collaborative.problem import Opened, open_problem
 from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.settings import FREE, differences, finished_file, recorded_config
 from jiaa.data import loader
@@ -25,8 +26,9 @@ from jiaa.models import variables
 from jiaa.personalize import NewUser
 from jiaa.report import write_report
 from jiaa.train import collaborative as steps
-from jiaa.train import optimizers
+from jiaa.train import optimizers, tables
 from jiaa.train.loop import fit
+from jiaa.train.mesh import replicate, user_mesh
 from jiaa.train.state import create_train_state
 from jiaa.train.workdir import Workdir, WorkdirError, locked
 from jiaa.types import ImageStore
@@ -76,11 +78,14 @@ def train(
         section = config.train
         optimizer = _optimizer(section)
         rows = steps.pair_rows(problem.pairs.train, problem.objective)
+        mesh = user_mesh() if jax.device_count() > 1 else None
         state = create_train_state(
             {"params": first_params(problem)},
             optimizer=optimizer,
             key=jax.random.key(config.seed),
         )
+        state = tables.spread(state, mesh)
+        material = replicate(problem.material, mesh)
         size = min(section.batch_size, len(rows))
         batches = loader.index_batches(len(rows), batch_size=size, seed=config.seed)
         step = functools.partial(
@@ -88,11 +93,12 @@ def train(
             network=problem.network,
             objective=problem.objective,
             optimizer=optimizer,
+            mesh=mesh,
         )
         with contextlib.closing(batches):
             state = fit(
                 state,
-                lambda state, batch: step(state, rows[batch], problem.material),
+                lambda state, batch: step(state, rows[batch], material),
                 batches,
                 num_steps=section.steps,
                 workdir=opened,
@@ -101,7 +107,9 @@ def train(
                 name=config.method,
                 progress=progress,
             )
-        params = steps.with_means(state.params, problem.pairs.train)
+        params = steps.with_means(
+            state.params, problem.pairs.train, forgets=problem.objective.forgets > 0
+        )
         variables.save_variables(target, {"params": params})
     return target
 
@@ -223,4 +231,3 @@ def _check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
             f"{workdir} was trained otherwise: {'; '.join(wrong)}. Evaluate with the "
             "settings of its config.json"
         )
-

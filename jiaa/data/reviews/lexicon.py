@@ -91,7 +91,9 @@ class Lexicon:
 
 def _vader() -> dict[str, float]:
     """VADER's words (Hutto and Gilbert, ICWSM 2014), without emoticons and phrases."""
-    return {word: value for word, value in analyser().lexicon.items() if " " not in word}
+    return {
+        word: value for word, value in analyser().lexicon.items() if " " not in word
+    }
 
 
 @functools.cache

@@ -124,7 +124,9 @@ def rate_reviews(
             rows += done
             bar.update(len(done))
     kind, positive, negative, text = zip(*rows, strict=True) if rows else ((),) * 4
-    return _rated(np.asarray(kind, int), np.asarray(positive), np.asarray(negative), text)
+    return _rated(
+        np.asarray(kind, int), np.asarray(positive), np.asarray(negative), text
+    )
 
 
 def _run(work, chunks: list[list[str]], workers: int) -> Iterator[list]:

@@ -31,7 +31,7 @@ class Kind(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
-    """One sentence: its lower-case words, its type, and what it says for and against."""
+    """One sentence: lower-case words, type, and what it says for and against."""
 
     words: tuple[str, ...]
     kind: Kind

@@ -1,0 +1,51 @@
+"""BPR to CFAN-3 and MTRLCNN on the synthetic world's reviews, from text to AUC.
+
+Generated photographs, users and reviews. Ratings are derived from the reviews' words, a
+tenth of the pairs is held out, tags are content classes, the crowd's verdict is that of
+the votes. MTRLCNN, a narrow VGG-16 on 64 px photographs, learns first; its maps then
+are the content of the others.
+
+    python scripts/train.py    --config configs/cfan/synthetic_reviews.py:mtrlcnn --workdir runs/mtrlcnn
+    python scripts/train.py    --config configs/cfan/synthetic_reviews.py:cfan_3 --workdir runs/cfan_3 --config.trunk.run=runs/mtrlcnn
+    python scripts/evaluate.py --config configs/cfan/synthetic_reviews.py:cfan_3 --workdir runs/cfan_3 --config.trunk.run=runs/mtrlcnn
+    python scripts/cfan_table.py --dataset synthetic
+
+RECORD
+"""
+
+from configs.cfan import _common
+
+METHODS = _common.METHODS
+
+
+def get_config(method="cfan_3"):
+    config = _common.base(method)
+    config.dataset = "synthetic_reviews"
+    config.data.image_size = 64
+    config.world = {
+        "seed": 0,
+        "images": 1200,
+        "users": 150,
+        "reviews_per_image": 8,
+        "image_size": 64,
+    }
+    config.reviews.length = 24
+    config.trunk.backbone_options = {"width": 8, "dense": 0}
+    config.trunk.stage = "block4"
+    config.trunk.grid = 4
+    config.evaluate.shots = (5, 20)
+    config.objective.penalty = 0.1
+    config.model.width = 16
+    config.train.optimizer_options = {"weight_decay": 1.0}
+    config.train.batch_size = 256
+    if method == "mtrlcnn":
+        config.trunk.trains = True
+        config.objective.relation = 1e-3
+        config.objective.tag = 0.3
+        config.train.batch_size = 64
+        config.train.steps = 1500
+        config.train.rate = 5e-4
+    elif method not in ("bpr", "vbpr"):
+        config.model.state = 32
+        config.model.hidden = ()
+    return config
