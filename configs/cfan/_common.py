@@ -92,7 +92,7 @@ def base(method: str) -> ConfigDict:
         }
     )
     config.adapt = _section(
-        {"strength": 1.0, "steps": 100, "rate": 0.05, "softness": 0.0}
+        {"strength": 3.0, "steps": 100, "rate": 0.05, "softness": 0.0}
     )
     config.evaluate = _section(
         {

@@ -6,7 +6,7 @@ tag is the photograph's category. There are no reviews.
 
     python scripts/train.py    --config configs/cfan/oasis.py:cfn_1 --workdir runs/cfn_1 --config.data.root=FOLDER --config.trunk.weights=squeezenet1_1_imagenet.safetensors
     python scripts/evaluate.py --config configs/cfan/oasis.py:cfn_1 --workdir runs/cfn_1 --config.data.root=FOLDER --config.trunk.weights=squeezenet1_1_imagenet.safetensors
-    python scripts/cfan_table.py --dataset oasis --root FOLDER --weights squeezenet1_1_imagenet.safetensors
+    python scripts/cfan_table.py --config oasis --root FOLDER --weights squeezenet1_1_imagenet.safetensors
 
 RECORD
 """

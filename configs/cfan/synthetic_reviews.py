@@ -8,7 +8,7 @@ are the content of the others.
     python scripts/train.py    --config configs/cfan/synthetic_reviews.py:mtrlcnn --workdir runs/mtrlcnn
     python scripts/train.py    --config configs/cfan/synthetic_reviews.py:cfan_3 --workdir runs/cfan_3 --config.trunk.run=runs/mtrlcnn
     python scripts/evaluate.py --config configs/cfan/synthetic_reviews.py:cfan_3 --workdir runs/cfan_3 --config.trunk.run=runs/mtrlcnn
-    python scripts/cfan_table.py --dataset synthetic
+    python scripts/cfan_table.py --config synthetic_reviews --leak
 
 RECORD
 """

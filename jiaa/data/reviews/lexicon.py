@@ -74,8 +74,9 @@ class Lexicon:
                     positive += strength
                 else:
                     negative -= strength
-            elif word in terms.NEGATIONS:
-                negated = place + self.negation_reach
+            last = place + length - 1
+            if words[last] in terms.NEGATIONS:  # also the end of "is not"
+                negated = last + self.negation_reach
             if word in terms.WISHES:
                 wished = place + self.negation_reach
             place += length
