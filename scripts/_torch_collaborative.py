@@ -62,7 +62,7 @@ def set_weights(network: CFAN, params) -> None:
             _copy(head[0], params[task]["Dense_0"])
             _copy(head[2], params[task]["Dense_1"])
         for direction, suffix in (("forward", ""), ("backward", "_reverse")):
-            _copy_gru(network.gru, params["encoder"][direction]["cell"], suffix)
+            _copy_gru(network.gru, params["encoder"][direction], suffix)
 
 
 def _tensor(array) -> torch.Tensor:

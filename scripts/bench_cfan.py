@@ -175,7 +175,7 @@ def bench_steps(flags: argparse.Namespace) -> list[_benchmark.Row]:
 
 
 def world(flags: argparse.Namespace):
-    """Who likes what in a low-rank world: user and image of each, and which are test."""
+    """Likes in a low-rank world: user and image of each, and which are held out."""
     import numpy as np
 
     rng = np.random.default_rng(1)

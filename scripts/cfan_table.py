@@ -4,7 +4,8 @@ python scripts/cfan_table.py --config oasis --root FOLDER --weights FILE.safeten
 python scripts/cfan_table.py --config synthetic_reviews --leak
 
 Trains and measures what is not there yet. A seed draws the held-out pairs and the
-initial weights; of a synthetic world, the world as well. With --leak, networks that
+initial weights. The trunk of a synthetic world is that of MTRLCNN on the first seed,
+which learns from no user's rating. With --leak, networks that
 read reviews are trained a second time with the attention of the pair's own review.
 """
 
@@ -21,13 +22,11 @@ def prepared(flags: argparse.Namespace, method: str, seed: int, *, own: bool):
     module = importlib.import_module(f"configs.cfan.{flags.config}")
     config = module.get_config(method)
     config.seed = seed
-    if len(config.world):
-        config.world.seed = seed
     if flags.root:
         config.data.root = flags.root
     config.data.cache_dir = flags.cache
     config.trunk.weights = flags.weights
-    first = flags.runs / f"mtrlcnn_{seed}"
+    first = flags.runs / f"mtrlcnn_{flags.seeds[0]}"
     if len(config.world) and method != "mtrlcnn" and not flags.weights:
         config.trunk.run = str(first)
     if own:

@@ -43,7 +43,7 @@ def get_config(method="cfan_3"):
         config.objective.relation = 1e-3
         config.objective.tag = 0.3
         config.train.batch_size = 64
-        config.train.steps = 1500
+        config.train.steps = 875
         config.train.rate = 5e-4
     elif method not in ("bpr", "vbpr"):
         config.model.state = 32

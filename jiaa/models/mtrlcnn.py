@@ -81,7 +81,8 @@ def _root(params: PyTree) -> Float[Array, "task task"]:
     weights = _weights(params)
     values, vectors = jnp.linalg.eigh(weights.T @ weights)
     # Of more tasks than factors some are 0, where a root has no derivative.
-    return (vectors * jnp.sqrt(jnp.maximum(values, 1e-8))) @ vectors.T
+    roots = jnp.sqrt(jnp.maximum(values, 1e-8))
+    return (vectors * roots[None]) @ vectors.T
 
 
 def relation(params: PyTree) -> Float[Array, "task task"]:

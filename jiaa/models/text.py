@@ -26,11 +26,10 @@ class ReviewEncoder(nn.Module):
         states = []
         for name, reverse in (("forward", False), ("backward", True)):
             rnn = nn.RNN(
-                nn.GRUCell(self.width),
+                nn.GRUCell(self.width, name=name),
                 return_carry=True,
                 reverse=reverse,
                 keep_order=True,
-                name=name,
             )
             # A length of 0 would pick the state before the padding's last step.
             state, _ = rnn(embedded, seq_lengths=jnp.maximum(length, 1))

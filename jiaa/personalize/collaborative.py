@@ -138,10 +138,11 @@ class NewUser:
         self, logits: Float[Array, " shot"], support: Examples
     ) -> Float[Array, " shot"]:
         """A loss each; 0 where there is no rating."""
-        scores, mask = jnp.asarray(support.scores), jnp.asarray(support.mask)
+        mask = jnp.asarray(support.mask)
+        scores = jnp.where(mask, support.scores, 0.0)
         if self.pairwise:
             return losses.pairwise_rank(logits, scores, mask, temperature=1.0) * mask
-        gap = jnp.where(mask, scores - self.threshold, 0.0)
+        gap = scores - self.threshold
         target = (gap > 0).astype(logits.dtype)
         if self.softness:
             target = nn.sigmoid(gap / self.softness)

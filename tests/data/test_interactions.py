@@ -28,7 +28,7 @@ def dataset(**metadata):
         image_names=("a", "b", "c", "d"),
         tasks={"train": tasks()},
         workers={7: "x", 8: "y"},
-        scale=(1, 5),
+        scale=(1.0, 5.0),
         mean_scores=np.array([0.2, 0.9, 0.6, 0.0], np.float32),
         raters=np.array([1, 1, 1, 0]),
         image_split=np.array([""] * 4),

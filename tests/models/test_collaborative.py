@@ -71,7 +71,8 @@ def test_attention_is_equation_5(cfan, content, attention):
     weights = net.apply(variables, content, REVIEWS, method="weights")
     np.testing.assert_allclose(weights.sum((1, 2)), 1, atol=1e-5)
     states = net.apply(variables, REVIEWS, method="annotation")
-    layer = variables["params"]["kernel"]
+    layer = jax.tree.map(np.asarray, variables["params"]["kernel"])
+    states = np.asarray(states)
     kernel = 1 / (1 + np.exp(-(states @ layer["kernel"] + layer["bias"])))
     found = np.asarray(content).reshape(3, *MAP) * np.asarray(kernel)[:, None, None]
     if attention == "position":
@@ -84,8 +85,8 @@ def test_attention_is_equation_5(cfan, content, attention):
 def test_the_merge_is_equation_1(cfan, content):
     net, variables = cfan
     attended = net.apply(variables, content, REVIEWS, method="attended")
-    params = variables["params"]
-    seen = attended @ params["content"]["kernel"] + params["content"]["bias"]
+    params = jax.tree.map(np.asarray, variables["params"])
+    seen = np.asarray(attended) @ params["content"]["kernel"] + params["content"]["bias"]
     embedding = params["image_table"]["embedding"][IMAGE]
     for merge, factor in (("product", embedding), ("residual", 1 + embedding)):
         merged = dataclasses.replace(net, merge=merge)

@@ -40,7 +40,7 @@ def test_states_are_torchs_gru_forwards_and_backwards(encode, variables, torch):
     embedded = params["words"]["embedding"][words]
     expected = []
     for name, flip in (("forward", 1), ("backward", -1)):
-        cell = params[name]["cell"]
+        cell = params[name]
         kernels = {gate: layer["kernel"].T for gate, layer in cell.items()}
         zeros = np.zeros(4, np.float32)
         biases = {gate: layer.get("bias", zeros) for gate, layer in cell.items()}

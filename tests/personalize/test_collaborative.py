@@ -140,4 +140,4 @@ def test_bpr_calls_all_unseen_photographs_equal(world):
 
 def test_strengths_below_0_are_refused():
     with pytest.raises(ValueError, match="strength=-1"):
-        NewUser(VBPR, strength=-1)
+        NewUser(VBPR, strength=-1.0)

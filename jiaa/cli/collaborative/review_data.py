@@ -7,11 +7,12 @@ import numpy as np
 
 from jiaa.cli.collaborative.problem import write_world
 from jiaa.cli.options import Config, ConfigError
-from jiaa.data import default_root, reviews
+from jiaa.data import reviews
 from jiaa.data.builders.ava import mean_stars
 from jiaa.data.builders.labels import Labels
 from jiaa.data.builders.source import open_source
 from jiaa.data.reviews import statistics
+from jiaa.data.sources import default_root
 from jiaa.data.store import replacing
 from jiaa.report import collaborative as report
 from jiaa.report import figures
@@ -75,10 +76,10 @@ def _agreement(labels: Labels, rated: reviews.Rated) -> str:
     kept = rated.level > 0
     crowd = mean_stars(labels.columns["votes"]) > 5
     image, good = labels.responses["image"][kept], rated.good[kept]
+    share = reviews.consistency(image, good, crowd)
     lines = [
-        f"Consistency with the votes (eq. 7): {reviews.consistency(image, good, crowd):.3f}"
-        f" (the paper, on AVA: 0.811). Good: {int(good.sum())}, bad: "
-        f"{int((~good).sum())}."
+        f"Consistency with the votes (eq. 7): {share:.3f} (the paper, on AVA: 0.811). "
+        f"Good: {int(good.sum())}, bad: {int((~good).sum())}."
     ]
     stars = labels.responses["stars"][kept]
     known = ~np.isnan(stars)

@@ -92,9 +92,7 @@ def test_workers_change_nothing_and_order_stays(monkeypatch):
     np.testing.assert_array_equal(one.level, two.level)
 
 
-def test_what_is_no_text_is_refused():
-    with pytest.raises(DataError, match="review 1 is None"):
-        reviews.rate_reviews(["good", None], progress=False)  # pyright: ignore
+def test_an_unknown_lexicon_is_refused():
     with pytest.raises(DataError, match="one of photographic, plain"):
         reviews.rate_reviews([], lexicon="french", progress=False)
 
