@@ -29,7 +29,7 @@ def get_config(method="cfan_3"):
         "reviews_per_image": 8,
         "image_size": 64,
     }
-    config.reviews.length = 24
+    config.reviews.length = 16  # words of the longest
     config.trunk.backbone_options = {"width": 8, "dense": 0}
     config.trunk.stage = "block4"
     config.trunk.grid = 4
@@ -46,6 +46,10 @@ def get_config(method="cfan_3"):
         config.train.steps = 875
         config.train.rate = 5e-4
     elif method not in ("bpr", "vbpr"):
-        config.model.state = 32
+        config.model.state = 16
         config.model.hidden = ()
+    if method.startswith(("cfan", "review")):
+        config.model.word_width = 16
+        config.objective.reviews = 2
+        config.train.batch_size = 128
     return config
