@@ -86,7 +86,9 @@ def test_the_merge_is_equation_1(cfan, content):
     net, variables = cfan
     attended = net.apply(variables, content, REVIEWS, method="attended")
     params = jax.tree.map(np.asarray, variables["params"])
-    seen = np.asarray(attended) @ params["content"]["kernel"] + params["content"]["bias"]
+    seen = (
+        np.asarray(attended) @ params["content"]["kernel"] + params["content"]["bias"]
+    )
     embedding = params["image_table"]["embedding"][IMAGE]
     for merge, factor in (("product", embedding), ("residual", 1 + embedding)):
         merged = dataclasses.replace(net, merge=merge)

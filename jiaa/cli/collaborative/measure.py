@@ -17,6 +17,7 @@ from jiaa.data.store import replacing
 from jiaa.evaluate import collaborative as protocol
 from jiaa.evaluate.results import FIELDS
 from jiaa.report import collaborative as report
+from jiaa.report import figures
 from jiaa.train import collaborative as steps
 
 
@@ -57,8 +58,24 @@ def held_out_pairs(problem: Opened, params: PyTree, workdir: Path) -> Path:
     target = workdir / "summary.json"
     with replacing(target) as path:
         path.write_text(json.dumps(summary, indent=2) + "\n")
+    if problem.network.attends:  # pyright: ignore
+        _draw_attention(problem, params, workdir)
     report.write_pairs_report([workdir], workdir)
     return target
+
+
+def _draw_attention(problem: Opened, params: PyTree, workdir: Path) -> None:
+    """Fig. 4 for the photograph with most pairs, and the two most active users."""
+    pairs = problem.pairs.train
+    image = int(np.bincount(np.asarray(pairs.image)).argmax())
+    active = np.argsort(-np.asarray(pairs.count), kind="stable")[:2]
+    found = attention_maps(
+        problem, params, image=image, users=tuple(int(x) for x in active)
+    )
+    photograph = np.asarray(problem.dataset.store.content[image])
+    drawn = report.attention_figure(photograph, found.maps, found.users)
+    name = Path(problem.dataset.image_names[image]).stem
+    figures.save(drawn, workdir / f"attention_{name}.png")
 
 
 def predictions(

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jiaa.data.reviews import terms
 
@@ -98,18 +99,10 @@ def _vader() -> dict[str, float]:
 
 
 @functools.cache
-def analyser():
-    """VADER's own analyser, whose lexicon lies in its package: nothing is downloaded.
+def analyser() -> Any:
+    """VADER's own analyser, whose lexicon lies in its package: nothing is downloaded."""
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-    Raises:
-      ImportError: the package is missing; says how to install it.
-    """
-    try:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-    except ImportError as error:
-        raise ImportError(
-            "reviews need the package vaderSentiment: pip install jiaa[reviews]"
-        ) from error
     return SentimentIntensityAnalyzer()
 
 
