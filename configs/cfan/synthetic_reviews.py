@@ -52,4 +52,5 @@ def get_config(method="cfan_3"):
         config.model.word_width = 16
         config.objective.reviews = 2
         config.train.batch_size = 128
+        config.train.steps = 1000
     return config

@@ -12,16 +12,12 @@ from jiaa.cli import build, run
 NAMES = experiments.names(collaborative=True)
 LABELS = {"oasis": "OASIS", "synthetic_reviews": "synthetic", "ava_reviews": "AVA"}
 WORLD = {"seed": 0, "images": 24, "users": 8, "reviews_per_image": 4, "image_size": 40}
-# Every method once, and each of the two protocols.
+# Each config once, with one of its methods: both protocols, maps and a learning trunk.
 RUNS = [
-    ("cfan/oasis", "bpr"),
+    ("cfan/oasis", "cfn_pure"),
     ("cfan/oasis_cold", "vbpr"),
-    ("cfan/oasis_cold", "cfn_1"),
-    ("cfan/synthetic_reviews", "mtrlcnn"),
     ("cfan/synthetic_reviews", "cfan_3"),
-    ("cfan/synthetic_reviews", "review_only"),
-    ("cfan/ava_vgg16", "cfan_2"),
-    ("cfan/ava_vgg16", "cfn_pure"),
+    ("cfan/ava_vgg16", "mtrlcnn"),
 ]
 
 

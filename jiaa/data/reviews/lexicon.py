@@ -100,7 +100,7 @@ def _vader() -> dict[str, float]:
 
 @functools.cache
 def analyser() -> Any:
-    """VADER's own analyser, whose lexicon lies in its package: nothing is downloaded."""
+    """VADER's own analyser; its lexicon lies in its package, nothing is downloaded."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     return SentimentIntensityAnalyzer()
