@@ -32,6 +32,6 @@ def get_config(method="cfn_1"):
         config.train.steps = 3000
     if method in ("cfn_1", "vbpr"):
         config.train.optimizer_options = {"weight_decay": 1.0}
-    if method in ("bpr", "cfn_pure"):
+    if method == "bpr":
         config.train.steps = 4000
     return config

@@ -23,7 +23,7 @@ from jiaa.types import ImageStore, TrainState, value
 
 TABLES = ("user_table", "image_table", "image_bias")
 SOURCES = ("others", "own")
-OPPONENTS = ("bad", "any")
+OPPONENTS = ("bad", "any", "popular")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Objective:
       reviews: how many others.
       penalty: of the squared factors in the batch, a pair's on average.
       opponents: pairwise: an image that the user found "bad" (any image for a user who
-        found none), or "any" image.
+        found none), "any" image, or a "popular" one: any pair's, as implicit draws.
       forgets: share of pairs whose image counts as unseen, so that its content has to
         do: what new photographs need.
       relation: weight of MTRLCNN's penalty, for that network alone.
@@ -213,6 +213,9 @@ def _opponents(
     anything = jax.random.randint(any_key, user.shape, 0, images)
     if objective.opponents == "any":
         return anything
+    if objective.opponents == "popular":
+        row = jax.random.randint(any_key, user.shape, 0, len(material.pairs))
+        return jnp.asarray(material.pairs.image)[row]
     count = jnp.asarray(material.bad_count)[user]
     draw = jax.random.randint(bad_key, user.shape, 0, jnp.maximum(count, 1))
     place = jnp.asarray(material.first_bad)[user] + draw
