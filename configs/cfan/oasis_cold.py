@@ -8,7 +8,9 @@ them, and their SROCC is undefined (every user-repeat is counted as skipped).
     python scripts/train.py    --config configs/cfan/oasis_cold.py:cfn_1 --workdir runs/cfn_cold --config.data.root=FOLDER --config.trunk.weights=squeezenet1_1_imagenet.safetensors
     python scripts/evaluate.py --config configs/cfan/oasis_cold.py:cfn_1 --workdir runs/cfn_cold --config.data.root=FOLDER --config.trunk.weights=squeezenet1_1_imagenet.safetensors
 
-RECORD
+Measured SROCC, 145 raters, 10 splits: CFN-1 .518 +- .001 with 10 ratings, .526 +- .012
+with 100 (generic .514, .507); below ridge on residuals, see docs/cfan.md. Three minutes
+to train and one to evaluate on one shared CPU core.
 """
 
 from configs.cfan import oasis
