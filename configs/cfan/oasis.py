@@ -9,8 +9,8 @@ tag is the photograph's category. There are no reviews.
     python scripts/cfan_table.py --config oasis --root FOLDER --weights squeezenet1_1_imagenet.safetensors
 
 Measured on 8,403 held-out pairs, one seed, AUC / AUC per user / accuracy: BPR .823 / .852
-/ .806, VBPR .804 / .829 / .788, CFN-1 .880 / .846 / .806; CFN_pure in docs/cfan.md. One
-to three minutes each on one shared CPU core, once the maps are in the cache.
+/ .806, VBPR .804 / .829 / .788, CFN_pure .878 / .847 /
+.805, CFN-1 .880 / .846 / .806. One to three minutes each on one shared CPU core, once the maps are in the cache.
 """
 
 from configs.cfan import _common
