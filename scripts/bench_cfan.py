@@ -8,19 +8,19 @@ from a frozen trunk, attention from each pair's own review, Adam. The first loss
 both sides are compared before anything is timed. BPR: the same implicit interactions,
 of a generated low-rank world; seconds until the AUC of held-out interactions against
 others is within 0.005 of the lower of the two sides' best. Compilation is left out of
-both parts. implicit's rate and penalty are the best of six that were tried.
+both parts. Each side's rate and penalty are the best of nine pairs on another generated
+world, which --part choose tries again.
 """
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 # `scripts` is imported from the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts import _benchmark
+from scripts import _benchmark, _bpr
 
 USERS, IMAGES, TAGS, WORDS, LENGTH = 500, 300, 10, 2_000, 40
 MAP = (10, 10, 512)
@@ -174,184 +174,16 @@ def bench_steps(flags: argparse.Namespace) -> list[_benchmark.Row]:
     ]
 
 
-def world(flags: argparse.Namespace):
-    """Likes in a low-rank world: user and image of each, and which are held out."""
-    import numpy as np
-
-    rng = np.random.default_rng(1)
-    users, images, rank = flags.users, flags.images, 8
-    taste = rng.normal(size=(users, rank)) @ rng.normal(size=(rank, images))
-    taste = (
-        1.5 * taste
-        + 3 * rng.normal(size=(1, images))
-        + 3 * rng.gumbel(size=taste.shape)
-    )
-    likes = np.argsort(-taste, axis=1)[:, : flags.likes]
-    user = np.repeat(np.arange(users), flags.likes)
-    test = rng.random(user.shape) < 0.1
-    return user, likes.ravel(), test
-
-
-def sampled_auc(score, user, image) -> float:
-    """Mean chance that a held-out like is scored above the image of another like.
-
-    Both sides learn against such images, which are drawn by their popularity.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng(2)
-    other = rng.choice(image, (20, len(user)))
-    good = score(user, image)[None]
-    bad = np.stack([score(user, row) for row in other])
-    return float(np.mean((good > bad) + 0.5 * (good == bad)))
-
-
-def run_jiaa_bpr(flags: argparse.Namespace, data) -> list[tuple[float, float]]:
-    """(seconds so far, AUC) after each epoch; compilation comes first, on a copy."""
-    import functools
-
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    import optax
-
-    from jiaa.data.interactions import Labels, make_pairs
-    from jiaa.models.ranking import Ranking
-    from jiaa.train import collaborative as steps
-    from jiaa.train.state import copy, create_train_state
-
-    user, image, test = data
-    pairs = make_pairs(
-        user=user[~test],
-        image=image[~test],
-        good=np.ones(int((~test).sum()), bool),
-        users=flags.users,
-    )
-    labels = Labels(np.full(flags.images, -1), np.full(flags.images, np.nan))
-    material = jax.tree.map(jnp.asarray, steps.make_material(pairs, labels))
-    network = Ranking(users=flags.users, images=flags.images, width=flags.factors)
-    pair = jnp.zeros(1, int)
-    params = network.init(jax.random.key(0), pair, pair)["params"]
-    optimizer = optax.adam(flags.rate)
-    objective = steps.Objective(
-        pairwise=True, opponents="popular", penalty=flags.penalty
-    )
-    step = functools.partial(
-        steps.collaborative_step,
-        network=network,
-        objective=objective,
-        optimizer=optimizer,
-    )
-    per_epoch = len(pairs) // flags.bpr_batch
-
-    @jax.jit
-    def epoch(state, material):
-        key = jax.random.fold_in(state.key, -1 - state.step)
-        order = jax.random.permutation(key, len(pairs))
-        batches = order[: per_epoch * flags.bpr_batch].reshape(per_epoch, -1)
-        return jax.lax.scan(
-            lambda s, rows: (step(s, rows, material)[0], None), state, batches
-        )[0]
-
-    start = create_train_state(
-        {"params": params}, optimizer=optimizer, key=jax.random.key(0)
-    )
-    jax.block_until_ready(epoch(jax.tree.map(lambda x: x, start), material))
-    state, seconds, history = copy(start), 0.0, []
-    for _ in range(flags.epochs):
-        begun = time.perf_counter()
-        state = jax.block_until_ready(epoch(state, material))
-        seconds += time.perf_counter() - begun
-        tables = jax.tree.map(np.asarray, state.params)
-        history.append(
-            (
-                seconds,
-                sampled_auc(
-                    _scorer(
-                        tables["user_table"]["embedding"],
-                        tables["image_table"]["embedding"],
-                        tables["image_bias"]["embedding"][:, 0],
-                    ),
-                    user[test],
-                    image[test],
-                ),
-            )
-        )
-    return history
-
-
-def run_implicit_bpr(flags: argparse.Namespace, data) -> list[tuple[float, float]]:
-    """The same of the library."""
-    import numpy as np
-    import scipy.sparse
-    from implicit.bpr import BayesianPersonalizedRanking
-
-    user, image, test = data
-    ones = np.ones(int((~test).sum()), np.float32)
-    shape = (flags.users, flags.images)
-    likes = scipy.sparse.csr_matrix((ones, (user[~test], image[~test])), shape=shape)
-    model = BayesianPersonalizedRanking(
-        factors=flags.factors,
-        iterations=1,
-        learning_rate=flags.implicit_rate,
-        regularization=flags.implicit_penalty,
-        num_threads=flags.threads or 0,
-        random_state=0,
-        use_gpu=False,
-    )
-    seconds, history = 0.0, []
-    for _ in range(flags.epochs * flags.implicit_epochs):
-        begun = time.perf_counter()
-        model.fit(likes, show_progress=False)  # goes on from its factors
-        seconds += time.perf_counter() - begun
-        # The last factor of an image is its bias, that of a user 1.
-        none = np.zeros(flags.images)
-        score = _scorer(model.user_factors, model.item_factors, none)
-        found = sampled_auc(score, user[test], image[test])
-        history.append((seconds, found))
-    return history
-
-
-def _scorer(users, images, bias):
-    import numpy as np
-
-    def score(user, image):
-        return np.einsum("pf,pf->p", users[user], images[image]) + bias[image]
-
-    return score
-
-
-def bench_bpr(flags: argparse.Namespace) -> list[_benchmark.Row]:
-    """Rows of the second part; of jiaa alone where implicit is not installed."""
-    data = world(flags)
-    histories = {"jiaa": run_jiaa_bpr(flags, data)}
-    try:
-        histories["implicit"] = run_implicit_bpr(flags, data)
-    except ImportError:
-        print("implicit is not installed (pip install implicit): jiaa alone")
-    target = min(max(auc for _, auc in x) for x in histories.values()) - 0.005
-    rows = []
-    for name, history in histories.items():
-        reached = next(seconds for seconds, auc in history if auc >= target)
-        rows.append(
-            {
-                "part": "bpr",
-                "contestant": name,
-                "target_auc": target,
-                "seconds": reached,
-                "epochs": 1 + [x for x, _ in history].index(reached),
-                "best_auc": max(auc for _, auc in history),
-                "s_per_epoch": history[-1][0] / len(history),
-            }
-        )
-    return rows
-
-
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("--part", nargs="+", choices=("steps", "bpr"), default=["steps", "bpr"])
+    add(
+        "--part",
+        nargs="+",
+        choices=("steps", "bpr", "choose"),
+        default=["steps", "bpr"],
+    )
     add("--batch", type=int, default=64, help="pairs a step of CFAN-3")
     add("--repeats", type=int, default=5)
     add("--threads", type=int, help="cores a side; default: all")
@@ -382,7 +214,9 @@ def main() -> None:
         torch.set_num_threads(threads)
         _benchmark.report(bench_steps(flags))
     if "bpr" in flags.part:
-        _benchmark.report(bench_bpr(flags))
+        _benchmark.report(_bpr.measure(flags))
+    if "choose" in flags.part:
+        _benchmark.report(_bpr.choose(flags))
 
 
 if __name__ == "__main__":

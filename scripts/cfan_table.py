@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/cfan"))
     flags = parser.parse_args()
     module = importlib.import_module(f"configs.cfan.{flags.config}")
-    methods = flags.methods or module.METHODS
+    methods = flags.methods or module.VARIANTS
     # MTRLCNN comes first: the others may need its trunk.
     methods = sorted(methods, key=lambda method: method != "mtrlcnn")
     workdirs = []

@@ -30,7 +30,7 @@ def base(method: str) -> ConfigDict:
     if method not in METHODS:
         raise ValueError(f"{method!r} is no method; known: {', '.join(METHODS)}")
     config = ConfigDict()
-    config.family = "collaborative"  # which trainer `jiaa train` calls
+    config.program = "collaborative"  # which trainer `jiaa train` calls
     config.method = method
     config.dataset = ""  # the dataset's name in results.csv and in the report
     config.seed = 0  # split of pairs, initial weights, order of examples

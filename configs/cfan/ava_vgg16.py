@@ -14,7 +14,7 @@ The paper attends with the pair's own review: --config.objective.attends_to=own.
 
 from configs.cfan import _common
 
-METHODS = _common.METHODS
+VARIANTS = _common.METHODS
 
 
 def get_config(method="cfan_3"):

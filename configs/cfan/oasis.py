@@ -15,7 +15,7 @@ Measured on 8,403 held-out pairs, one seed, AUC / AUC per user / accuracy: BPR .
 
 from configs.cfan import _common
 
-METHODS = ("bpr", "vbpr", "cfn_pure", "cfn_1")
+VARIANTS = ("bpr", "vbpr", "cfn_pure", "cfn_1")
 
 
 def get_config(method="cfn_1"):

@@ -15,7 +15,7 @@ to train and one to evaluate on one shared CPU core.
 
 from configs.cfan import oasis
 
-METHODS = ("bpr", "vbpr", "cfn_1")
+VARIANTS = ("bpr", "vbpr", "cfn_1")
 
 
 def get_config(method="cfn_1"):

@@ -17,7 +17,7 @@ CFAN-3 .999. Twelve minutes for MTRLCNN, one to four for each other on one share
 
 from configs.cfan import _common
 
-METHODS = _common.METHODS
+VARIANTS = _common.METHODS
 
 
 def get_config(method="cfan_3"):

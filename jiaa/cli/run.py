@@ -49,7 +49,7 @@ def train(
     All devices take part (`cli.devices`); of several processes, which share the
     workdir, the first one alone writes there, apart from the checkpoints.
     """
-    if config.get("family") == "collaborative":
+    if config.get("program") == "collaborative":
         return collaborative.train(config, workdir, progress=progress)
     progress = progress and processes.is_first()
     _check(config)
@@ -94,7 +94,7 @@ def evaluate(
     Writes results.csv and summary.json there and returns the latter's path. Users are
     spread over all devices; of several processes the first one writes.
     """
-    if config.get("family") == "collaborative":
+    if config.get("program") == "collaborative":
         return collaborative.evaluate(config, workdir, progress=progress)
     progress = progress and processes.is_first()
     _check(config)

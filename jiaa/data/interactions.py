@@ -195,9 +195,21 @@ def pairs_of(
 
     A rating is good if its unit score is above `good_above`. With a vocabulary, the
     reviews are `tasks.side["review"]`, cut after `length` words.
+
+    Raises:
+      DataError: a score is not finite, which would read as bad.
     """
     mask = np.asarray(tasks.mask)
     user, column = np.nonzero(mask)
+    scores = np.asarray(tasks.scores)[user, column]
+    wrong = np.flatnonzero(~np.isfinite(scores))
+    if len(wrong):
+        row = wrong[0]
+        raise DataError(
+            f"user {user[row]}, rating {column[row]}: the score is {scores[row]}; "
+            f"expected a number ({len(wrong)} of {len(scores)} ratings have none: "
+            "leave them out)"
+        )
     words = counts = None
     if vocabulary is not None:
         texts = np.asarray(tasks.side["review"])[user, column]
@@ -205,7 +217,7 @@ def pairs_of(
     return make_pairs(
         user=user,
         image=np.asarray(tasks.image_ids)[user, column],
-        good=np.asarray(tasks.scores)[user, column] > good_above,
+        good=scores > good_above,
         users=len(mask),
         words=words,
         length=counts,

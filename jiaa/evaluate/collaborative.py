@@ -126,11 +126,14 @@ def pair_metrics(
     scores: Float[np.ndarray, " pair"],
     pairs: Pairs,
     *,
-    threshold: float | Float[np.ndarray, " user"] = 0.0,
+    threshold: Float[np.ndarray, " user"] | None = None,
 ) -> dict[str, float]:
-    """One test's "auc" over all pairs, "user_auc" and its "users", "accuracy"."""
+    """One test's "auc" over all pairs, "user_auc" and its "users", "accuracy".
+
+    Scores above the user's `threshold` (None: above 0) call an image good.
+    """
     good, user = np.asarray(pairs.good), np.asarray(pairs.user)
-    limits = threshold[user] if isinstance(threshold, np.ndarray) else threshold
+    limits = 0.0 if threshold is None else threshold[user]
     own, users = user_auc(scores, good, user)
     return {
         "auc": auc(scores, good),

@@ -138,19 +138,11 @@ def pair_losses(
 
     Pairwise, the rows are good pairs, and the one loss is "user".
     """
-    pairs, labels = material.pairs, material.labels
+    if objective.pairwise:
+        return _pairwise(network, params, rows, material, objective=objective, key=key)
+    pairs = material.pairs
     user = jnp.asarray(pairs.user)[rows]
     image = jnp.asarray(pairs.image)[rows]
-    if objective.pairwise:
-        other = _opponents(material, user, objective=objective, key=key)
-        images = jnp.concatenate([image, other])
-        users = jnp.concatenate([user, user])
-        numbers = _forgetting(images, objective=objective, key=key)
-        scores = apply_pairs(network, params, users, images, numbers, material.store)[
-            "user"
-        ]
-        preferred, behind = jnp.split(scores, 2)
-        return {"user": losses.bpr(preferred, behind)}
     reviews = None
     if network.attends or network.reads_only:  # pyright: ignore
         reviews = own_reviews(pairs, rows)
@@ -159,10 +151,39 @@ def pair_losses(
             reviews = reviews_of(pairs, user, image, **options)
     number = _forgetting(image, objective=objective, key=key)
     logits = apply_pairs(network, params, user, image, number, material.store, reviews)
-    good = jnp.asarray(pairs.good)[rows].astype(jnp.float32)
-    found = {}
+    found = _of_images(logits, image, material.labels)
     if "user" in logits:
+        good = jnp.asarray(pairs.good)[rows].astype(jnp.float32)
         found["user"] = losses.binary_cross_entropy(logits["user"], good)
+    return found
+
+
+def _pairwise(
+    network: nn.Module,
+    params: PyTree,
+    rows: Int[Array, " pair"],
+    material: Material,
+    *,
+    objective: Objective,
+    key: Key[Array, ""],
+) -> dict[str, Float[Array, " pair"]]:
+    """BPR's loss of good pairs, each against another image."""
+    user = jnp.asarray(material.pairs.user)[rows]
+    image = jnp.asarray(material.pairs.image)[rows]
+    other = _opponents(material, user, objective=objective, key=key)
+    images = jnp.concatenate([image, other])
+    users = jnp.concatenate([user, user])
+    numbers = _forgetting(images, objective=objective, key=key)
+    logits = apply_pairs(network, params, users, images, numbers, material.store)
+    preferred, behind = jnp.split(logits["user"], 2)
+    return {"user": losses.bpr(preferred, behind)}
+
+
+def _of_images(
+    logits: dict[str, Array], image: Int[Array, " pair"], labels: Labels
+) -> dict[str, Float[Array, " pair"]]:
+    """The losses of the tasks that do not depend on the user."""
+    found = {}
     if "crowd" in logits:
         verdict = jnp.asarray(labels.crowd_good)[image]
         known = jnp.isfinite(verdict)
@@ -237,6 +258,27 @@ def penalty(
     return total
 
 
+def total_loss(
+    network: nn.Module,
+    params: PyTree,
+    rows: Int[Array, " pair"],
+    material: Material,
+    *,
+    objective: Objective,
+    key: Key[Array, ""],
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """What a step minimises: eq. 6, negated, with penalties; and each task's mean."""
+    weights = {"user": 1.0, "crowd": objective.crowd, "tag": objective.tag}
+    found = pair_losses(network, params, rows, material, objective=objective, key=key)
+    means = {task: jnp.mean(x) for task, x in found.items()}
+    loss = sum(weights[task] * mean for task, mean in means.items())
+    if objective.penalty:
+        loss += objective.penalty * jnp.mean(penalty(params, rows, material.pairs))
+    if objective.relation:
+        loss += objective.relation * relation_penalty(params)
+    return jnp.asarray(loss), means
+
+
 def collaborative_step(
     state: TrainState,
     batch: Int[Array, " pair"],
@@ -256,20 +298,11 @@ def collaborative_step(
     same. Metrics: "loss", and each task's mean as "loss_<task>".
     """
     key = jax.random.fold_in(state.key, state.step)
-    weights = {"user": 1.0, "crowd": objective.crowd, "tag": objective.tag}
 
     def total(params):
-        found = pair_losses(
+        return total_loss(
             network, params, batch, material, objective=objective, key=key
         )
-        means = {task: jnp.mean(x) for task, x in found.items()}
-        loss = sum(weights[task] * mean for task, mean in means.items())
-        if objective.penalty:
-            size = penalty(params, batch, material.pairs)
-            loss += objective.penalty * jnp.mean(size)
-        if objective.relation:
-            loss += objective.relation * relation_penalty(params)
-        return loss, means
 
     (loss, means), gradient = jax.value_and_grad(total, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)

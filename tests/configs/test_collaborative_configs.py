@@ -9,7 +9,7 @@ import pytest
 from configs.cfan import _common
 from jiaa.cli import build, run
 
-NAMES = experiments.names(collaborative=True)
+NAMES = experiments.names("collaborative")
 LABELS = {"oasis": "OASIS", "synthetic_reviews": "synthetic", "ava_reviews": "AVA"}
 WORLD = {"seed": 0, "images": 24, "users": 8, "reviews_per_image": 4, "image_size": 40}
 # Each config once, with one of its methods: both protocols, maps and a learning trunk.
@@ -62,7 +62,7 @@ def test_a_record_names_its_data_and_its_command(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_method_of_a_config_has_the_documented_fields(name):
     module = experiments.module_of(name)
-    for method in module.METHODS:
+    for method in module.VARIANTS:
         config = module.get_config(method)
         base = _common.base(method)
         assert set(config) == set(base)

@@ -57,6 +57,13 @@ def test_ratings_become_pairs_with_their_reviews():
     assert pairs.length.tolist() == [2, 1, 0, 2]
 
 
+def test_a_rating_without_a_number_is_refused():
+    damaged = tasks()
+    damaged.scores[0, 1] = np.nan
+    with pytest.raises(DataError, match=r"user 0, rating 1: the score is nan"):
+        interactions.pairs_of(damaged, good_above=0.6)
+
+
 def test_a_pair_is_held_out_whoever_else_is_there():
     user, image = np.divmod(np.arange(100), 10)
     held_out = interactions.hold_out(user, image, share=0.2, seed=1)
@@ -80,6 +87,9 @@ def test_avas_primary_tag_and_votes_are_the_labels():
     assert count == 2
     assert labels.tag.tolist() == [1, 0, -1, 1]
     np.testing.assert_array_equal(labels.crowd_good, [1, 0, 0, np.nan])
+    lost = np.where(votes == 2, np.nan, votes)
+    labels_of_rest, _ = interactions.image_labels(dataset(votes=lost))
+    assert np.isnan(labels_of_rest.crowd_good[1])  # a NaN vote is no verdict
     kept, which = interactions.keep_tags(labels, least=2)
     assert which.tolist() == [1]
     assert kept.tag.tolist() == [0, -1, -1, 0]

@@ -29,21 +29,8 @@ def held_out_pairs(problem: Opened, params: PyTree, workdir: Path) -> Path:
     to show what these tell.
     """
     started = time.perf_counter()
-    config, test = problem.config, problem.pairs.test
-    source = problem.objective.attends_to
-    logits = predictions(problem, params, source=source)
-    scores = logits["user"] if "user" in logits else logits["crowd"]
-    threshold: Any = 0.0
-    if problem.objective.pairwise:
-        own = predictions(problem, params, source=source, train=True)
-        threshold = protocol.user_thresholds(own["user"], problem.pairs.train)
-    measured = protocol.pair_metrics(scores, test, threshold=threshold)
-    limits = threshold[test.user] if isinstance(threshold, np.ndarray) else threshold
-    tags = _by_tag(problem, logits, scores - limits)
-    reviews = np.bincount(problem.pairs.train.image, minlength=problem.pairs.images)
-    by_reviews = protocol.by_reviews(
-        scores - limits, test, reviews, edges=tuple(config.evaluate.edges)
-    )
+    config, source = problem.config, problem.objective.attends_to
+    results = _measure(problem, params, source=source)
     reads = bool(problem.network.attends or problem.network.reads_only)  # pyright: ignore
     summary = {
         "method": config.method,
@@ -51,8 +38,11 @@ def held_out_pairs(problem: Opened, params: PyTree, workdir: Path) -> Path:
         "protocol": "pairs",
         "attends_to": source if reads else None,
         "seconds": round(time.perf_counter() - started, 3),
-        "pairs": {"train": len(problem.pairs.train), "test": len(test)},
-        "results": _rows(measured, tags, by_reviews),
+        "pairs": {
+            "train": len(problem.pairs.train),
+            "test": len(problem.pairs.test),
+        },
+        "results": results,
     }
     _write_table(workdir / "results.csv", summary, seed=config.seed)
     target = workdir / "summary.json"
@@ -62,6 +52,24 @@ def held_out_pairs(problem: Opened, params: PyTree, workdir: Path) -> Path:
         _draw_attention(problem, params, workdir)
     report.write_pairs_report([workdir], workdir)
     return target
+
+
+def _measure(problem: Opened, params: PyTree, *, source: str) -> list[dict[str, Any]]:
+    """A row for each metric: of all pairs, by tag, and by ratings of the image."""
+    test = problem.pairs.test
+    logits = predictions(problem, params, source=source)
+    scores = logits["user"] if "user" in logits else logits["crowd"]
+    limits = np.zeros(problem.pairs.users)
+    if problem.objective.pairwise:
+        own = predictions(problem, params, source=source, train=True)
+        limits = protocol.user_thresholds(own["user"], problem.pairs.train)
+    measured = protocol.pair_metrics(scores, test, threshold=limits)
+    margin = scores - limits[test.user]
+    reviews = np.bincount(problem.pairs.train.image, minlength=problem.pairs.images)
+    by_reviews = protocol.by_reviews(
+        margin, test, reviews, edges=tuple(problem.config.evaluate.edges)
+    )
+    return _rows(measured, _by_tag(problem, logits, margin), by_reviews)
 
 
 def _draw_attention(problem: Opened, params: PyTree, workdir: Path) -> None:

@@ -31,7 +31,7 @@ from jiaa.train.loop import fit
 from jiaa.train.mesh import replicate, user_mesh
 from jiaa.train.state import create_train_state
 from jiaa.train.workdir import Workdir, WorkdirError, locked
-from jiaa.types import ImageStore
+from jiaa.types import ImageStore, TrainState
 
 # What a resumed run may change.
 MAY_DIFFER = ("evaluate", "adapt", *(f"data.{name}" for name in FREE["data"]))
@@ -75,43 +75,47 @@ def train(
             return target
         problem = open_problem(config, progress=progress)
         opened.record()
-        section = config.train
-        optimizer = _optimizer(section)
-        rows = steps.pair_rows(problem.pairs.train, problem.objective)
-        mesh = user_mesh() if jax.device_count() > 1 else None
-        state = create_train_state(
-            {"params": first_params(problem)},
-            optimizer=optimizer,
-            key=jax.random.key(config.seed),
-        )
-        state = tables.spread(state, mesh)
-        material = replicate(problem.material, mesh)
-        size = min(section.batch_size, len(rows))
-        batches = loader.index_batches(len(rows), batch_size=size, seed=config.seed)
-        step = functools.partial(
-            steps.train_step,
-            network=problem.network,
-            objective=problem.objective,
-            optimizer=optimizer,
-            mesh=mesh,
-        )
-        with contextlib.closing(batches):
-            state = fit(
-                state,
-                lambda state, batch: step(state, rows[batch], material),
-                batches,
-                num_steps=section.steps,
-                workdir=opened,
-                save_every=section.save_every,
-                log_every=section.log_every,
-                name=config.method,
-                progress=progress,
-            )
+        state = _learn(problem, opened, progress=progress)
         params = steps.with_means(
             state.params, problem.pairs.train, forgets=problem.objective.forgets > 0
         )
         variables.save_variables(target, {"params": params})
     return target
+
+
+def _learn(problem: Opened, workdir: Workdir, *, progress: bool) -> TrainState:
+    """The state after the last step; on several devices, large tables are spread."""
+    section, seed = problem.config.train, problem.config.seed
+    optimizer = _optimizer(section)
+    rows = steps.pair_rows(problem.pairs.train, problem.objective)
+    mesh = user_mesh() if jax.device_count() > 1 else None
+    state = create_train_state(
+        {"params": first_params(problem)},
+        optimizer=optimizer,
+        key=jax.random.key(seed),
+    )
+    material = replicate(problem.material, mesh)
+    step = functools.partial(
+        steps.train_step,
+        network=problem.network,
+        objective=problem.objective,
+        optimizer=optimizer,
+        mesh=mesh,
+    )
+    size = min(section.batch_size, len(rows))
+    batches = loader.index_batches(len(rows), batch_size=size, seed=seed)
+    with contextlib.closing(batches):
+        return fit(
+            tables.spread(state, mesh),
+            lambda state, batch: step(state, rows[batch], material),
+            batches,
+            num_steps=section.steps,
+            workdir=workdir,
+            save_every=section.save_every,
+            log_every=section.log_every,
+            name=problem.config.method,
+            progress=progress,
+        )
 
 
 def first_params(problem: Opened) -> PyTree:

@@ -107,11 +107,7 @@ def rate_reviews(
     Raises:
       DataError: an unknown lexicon, or a review that is no text.
     """
-    if lexicon not in LEXICONS:
-        raise DataError(f"lexicon={lexicon!r}; expected one of {', '.join(LEXICONS)}")
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(f"review {row} is {text!r}; expected a text")
+    _check(texts, lexicon)
     chunks = [list(texts[i : i + _CHUNK]) for i in range(0, len(texts), _CHUNK)]
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if len(chunks) > 10 else 1
@@ -127,6 +123,14 @@ def rate_reviews(
     return _rated(
         np.asarray(kind, int), np.asarray(positive), np.asarray(negative), text
     )
+
+
+def _check(texts: Sequence[str], lexicon: str) -> None:
+    if lexicon not in LEXICONS:
+        raise DataError(f"lexicon={lexicon!r}; expected one of {', '.join(LEXICONS)}")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"review {row} is {text!r}; expected a text")
 
 
 def _run(work, chunks: list[list[str]], workers: int) -> Iterator[list]:

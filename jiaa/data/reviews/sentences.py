@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from jiaa.data.reviews import terms
 from jiaa.data.reviews.lexicon import Lexicon, Opinion
 
-_WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*|[0-9]+(?:[./][0-9]+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*|[0-9]+(?:[./][0-9]+)*")
 _BREAK = re.compile(r"(?<![0-9])\.+(?![0-9])|[!?;\n]+")
 _SELF = frozenset("i i'm i've i'd me my you your yours you've".split())
 _VERDICT_WORDS = 4  # a sentence of so few words is a verdict: "Excellent!", "Well done"

@@ -78,14 +78,13 @@ def aesthetic_words(
         for sentence in read_sentences(text, lexicon=lexicon):
             words = sentence.words
             verdicts = [i for i, w in enumerate(words) if w in lexicon.strengths]
-            about = [i for i, w in enumerate(words) if w in seeds]
+            judged = {i + d for i in verdicts for d in range(-reach, reach + 1)}
+            on_rules = not seeds.isdisjoint(words)
             for place, word in enumerate(words):
                 if len(word) < 3 or word in lexicon.strengths or word in _FUNCTION:
                     continue
                 seen[word] += 1
-                judged = any(abs(place - i) <= reach for i in verdicts)
-                shared = word in seeds or any(i != place for i in about)
-                near[word] += judged and shared
+                near[word] += on_rules and place in judged
     base = sum(near.values()) / max(sum(seen.values()), 1)
     scores = {
         word: (near[word] - base * n) / np.sqrt(max(base * n, 1e-9))
