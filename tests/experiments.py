@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jiaa.data import synthetic
-from jiaa.models.backbones import alexnet, inception_v3, resnet, squeezenet
+from jiaa.models.backbones import alexnet, inception_v3, resnet, squeezenet, vgg
 from jiaa.models.backbones.inception_v3 import Fork, Unit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,6 +88,7 @@ def make_shallow(set_attribute=setattr):
     fires = {name: squeezenet.FIRES[name] for name in SQUEEZENET}
     set_attribute(squeezenet, "FIRES", fires)
     set_attribute(resnet, "BLOCKS", (1, 1, 1, 1))
+    set_attribute(vgg, "BLOCKS", ((1,),) * 5)
 
 
 def _narrower(part):

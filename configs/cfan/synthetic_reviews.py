@@ -32,7 +32,12 @@ def get_config(method="cfan_3"):
         "image_size": 64,
     }
     config.reviews.length = 16  # words of the longest
-    config.trunk.backbone_options = {"width": 8, "dense": 0}
+    # Narrow, and with the library's convolutions: there is no user axis here.
+    config.trunk.backbone_options = {
+        "width": 8,
+        "dense": 0,
+        "convolution": "library",
+    }
     config.trunk.stage = "block4"
     config.trunk.grid = 4
     config.evaluate.shots = (5, 20)
@@ -45,7 +50,7 @@ def get_config(method="cfan_3"):
         config.objective.relation = 1e-3
         config.objective.tag = 0.3
         config.train.batch_size = 64
-        config.train.steps = 875
+        config.train.steps = 1000
         config.train.rate = 5e-4
     elif method not in ("bpr", "vbpr"):
         config.model.state = 16

@@ -8,6 +8,7 @@ equal.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -183,4 +184,11 @@ class NewUser:
         return self._call(prior, user, items, method="judge")["user"]
 
     def _call(self, prior: PyTree, *args: Any, method: str) -> Any:
-        return self.network.apply({"params": prior["params"]}, *args, method=method)
+        return _apply(self.network, prior["params"], args, method=method)
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="method")
+def _apply(
+    network: nn.Module, params: PyTree, args: tuple[Any, ...], *, method: str
+) -> Any:
+    return network.apply({"params": params}, *args, method=method)

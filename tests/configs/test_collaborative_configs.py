@@ -11,7 +11,7 @@ from jiaa.cli import build, run
 
 NAMES = experiments.names("collaborative")
 LABELS = {"oasis": "OASIS", "synthetic_reviews": "synthetic", "ava_reviews": "AVA"}
-WORLD = {"seed": 0, "images": 24, "users": 8, "reviews_per_image": 4, "image_size": 40}
+WORLD = {"seed": 0, "images": 24, "users": 8, "reviews_per_image": 4, "image_size": 32}
 # Each config once, with one of its methods: both protocols, maps and a learning trunk.
 RUNS = [
     ("cfan/oasis", "cfn_1"),
@@ -24,7 +24,7 @@ RUNS = [
 def shrunk(name, method, tiny_world, cache):
     config = experiments.load(name, method)
     config.data.cache_dir = str(cache)
-    config.data.image_size = 40
+    config.data.image_size = 32
     config.trunk.backbone_options = {"num_classes": 2}
     if config.trunk.backbone == "vgg16":
         config.trunk.backbone_options = {"width": 2, "dense": 0, "num_classes": 2}
@@ -80,7 +80,9 @@ def cache(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("name", "method"), RUNS)
-def test_a_method_trains_and_is_measured(name, method, tiny_world, cache, tmp_path):
+def test_a_method_trains_and_is_measured(
+    name, method, tiny_world, cache, shallow, tmp_path
+):
     config = shrunk(name, method, tiny_world, cache)
     assert run.train(config, tmp_path, progress=False).stat().st_size > 0
     summary = json.loads(run.evaluate(config, tmp_path, progress=False).read_text())

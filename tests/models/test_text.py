@@ -12,7 +12,8 @@ ENCODER = ReviewEncoder(vocabulary=9, word_width=3, width=4)
 
 @pytest.fixture(scope="module")
 def variables():
-    return ENCODER.init(jax.random.key(0), jnp.ones((1, 2), int), jnp.array([2]))
+    init = jax.jit(ENCODER.init)
+    return init(jax.random.key(0), jnp.ones((1, 2), int), jnp.array([2]))
 
 
 @pytest.fixture(scope="module")

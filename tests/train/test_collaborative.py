@@ -63,7 +63,11 @@ def start(network, material, seed=0):
     pair = jnp.zeros(1, int)
     content = material.store.take(pair)
     reviews = steps.own_reviews(material.pairs, pair) if network.attends else None
-    return network.init(jax.random.key(seed), pair, pair, content, reviews)["params"]
+    init = jax.jit(network.init)
+    return init(jax.random.key(seed), pair, pair, content, reviews)["params"]
+
+
+losses_of = jax.jit(steps.pair_losses, static_argnames=("network", "objective"))
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +80,12 @@ ROWS = jnp.arange(9)
 
 def test_losses_are_equation_6_negated(cfan, params, material):
     objective = Objective(attends_to="own")
-    found = steps.pair_losses(
+    found = losses_of(
         cfan, params, ROWS, material, objective=objective, key=jax.random.key(0)
     )
     pairs, labels = material.pairs, material.labels
     reviews = steps.own_reviews(pairs, ROWS)
-    logits = cfan.apply(
+    logits = jax.jit(cfan.apply)(
         {"params": params},
         pairs.user,
         pairs.image,
@@ -106,9 +110,8 @@ def test_losses_are_equation_6_negated(cfan, params, material):
 
 def test_a_users_other_reviews_never_hold_that_of_the_image(material):
     pairs = material.pairs
-    drawn = steps.reviews_of(
-        pairs, pairs.user, pairs.image, count=40, key=jax.random.key(3)
-    )
+    draw = jax.jit(steps.reviews_of, static_argnames="count")
+    drawn = draw(pairs, pairs.user, pairs.image, count=40, key=jax.random.key(3))
     assert drawn.words.shape == (9, 40, 3)
     for row in range(9):
         own = np.asarray(pairs.words)[row]
@@ -137,7 +140,7 @@ def test_only_the_papers_reading_sees_the_review_to_be_predicted(
 def test_bpr_prefers_good_to_the_same_users_bad_images(material):
     network = Ranking(users=USERS, images=IMAGES, width=2)
     params = start(network, material)
-    scores = network.apply(
+    scores = jax.jit(network.apply)(
         {"params": params}, jnp.repeat(jnp.arange(4), 6), jnp.tile(jnp.arange(6), 4)
     )["user"].reshape(4, 6)
     objective = Objective(pairwise=True)
@@ -145,7 +148,7 @@ def test_bpr_prefers_good_to_the_same_users_bad_images(material):
     assert rows.tolist() == [0, 3, 4, 6, 8]
     bad = {0: [1, 2], 1: range(6), 2: [0, 4], 3: range(6)}  # any, where none is bad
     for number in range(4):
-        found = steps.pair_losses(
+        found = losses_of(
             network,
             params,
             jnp.asarray(rows),
@@ -161,18 +164,18 @@ def test_bpr_prefers_good_to_the_same_users_bad_images(material):
 
 
 def test_steps_learn_and_a_step_alone_is_the_same(cfan, params, material):
-    optimizer = optax.adam(0.05)
+    optimizer = optax.adam(0.1)
     objective = Objective(penalty=1e-3, reviews=2)
     options = {"network": cfan, "objective": objective, "optimizer": optimizer}
     state = create_train_state(
         {"params": params}, optimizer=optimizer, key=jax.random.key(0)
     )
     history = []
-    for _ in range(40):
+    for _ in range(25):
         state, metrics = steps.train_step(state, ROWS, material, **options)
         history.append(float(metrics["loss_user"]))
     assert history[-1] < 0.5 * history[0]
-    assert int(state.step) == 40
+    assert int(state.step) == 25
 
 
 def test_the_unmet_get_the_mean_of_the_met(material):
@@ -195,7 +198,7 @@ def test_forgotten_images_all_look_unseen(material):
 
     def total(params):
         objective = Objective(pairwise=True, forgets=1.0)
-        found = steps.pair_losses(
+        found = losses_of(
             network,
             params,
             jnp.array([0, 3]),
@@ -207,7 +210,7 @@ def test_forgotten_images_all_look_unseen(material):
 
     # Two unseen images are a tie.
     np.testing.assert_allclose(total(params), 2 * np.log(2), rtol=1e-6)
-    gradient = jax.grad(total)(params)["image_table"]["embedding"]
+    gradient = jax.jit(jax.grad(total))(params)["image_table"]["embedding"]
     assert not gradient[:-1].any()
 
 
