@@ -49,7 +49,7 @@ def get_config(method="cfan_3"):
         config.trunk.trains = True
         config.objective.relation = 1e-3
         config.objective.tag = 0.3
-        config.train.batch_size = 64
+        config.train.batch_size = 32
         config.train.steps = 1000
         config.train.rate = 5e-4
     elif method not in ("bpr", "vbpr"):
