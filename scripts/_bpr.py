@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import importlib.util
 import itertools
 import time
 from collections.abc import Callable
@@ -135,7 +136,9 @@ def run_implicit(
     """The library's, whose epochs are `implicit_epochs` to one of jiaa's."""
     import numpy as np
     import scipy.sparse
-    from implicit.bpr import BayesianPersonalizedRanking
+    from implicit.bpr import (  # pyright: ignore[reportMissingImports]
+        BayesianPersonalizedRanking,
+    )
 
     learned = ~likes.test
     ones = np.ones(int(learned.sum()), np.float32)
@@ -166,12 +169,10 @@ CONTESTANTS = {"jiaa": run_jiaa, "implicit": run_implicit}
 
 def contestants() -> dict[str, Callable]:
     """Ours alone where implicit is not installed."""
-    try:
-        import implicit  # noqa: F401
-    except ImportError:
-        print("implicit is not installed (pip install implicit): jiaa alone")
-        return {"jiaa": run_jiaa}
-    return CONTESTANTS
+    if importlib.util.find_spec("implicit"):
+        return CONTESTANTS
+    print("implicit is not installed (pip install implicit): jiaa alone")
+    return {"jiaa": run_jiaa}
 
 
 def choose(flags: argparse.Namespace) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jiaa.data.interactions import Pairs
+from jiaa.models.collaborative import Reviews
 from jiaa.train.collaborative import Material, apply_pairs, own_reviews, reviews_of
 
 
@@ -34,11 +35,47 @@ def predict(
     image = jnp.asarray(pairs.image)[rows]
     chosen = None
     if network.attends or network.reads_only:  # pyright: ignore
-        chosen = own_reviews(pairs, rows)
-        if source == "others":
-            options = {"count": reviews, "key": key}
-            chosen = reviews_of(material.pairs, user, image, **options)
+        read = {"source": source, "reviews": reviews, "key": key}
+        chosen = _reviews(pairs, rows, material, **read)
     return apply_pairs(network, params, user, image, image, material.store, chosen)
+
+
+@functools.partial(jax.jit, static_argnames=("network", "source", "reviews"))
+def attention(
+    params: PyTree,
+    pairs: Pairs,
+    rows: Int[Array, " pair"],
+    material: Material,
+    *,
+    network: nn.Module,
+    source: str = "others",
+    reviews: int = 16,
+    key: Key[Array, ""],
+) -> Float[Array, "pair height width"]:
+    """Where users look, the mean over channels (Fig. 4); arguments as of `predict`."""
+    assert material.store is not None
+    read = {"source": source, "reviews": reviews, "key": key}
+    chosen = _reviews(pairs, rows, material, **read)
+    content = material.store.take(jnp.asarray(pairs.image)[rows])
+    maps = network.apply({"params": params}, content, chosen, method="weights")
+    return jnp.mean(jnp.asarray(maps), axis=-1)
+
+
+def _reviews(
+    pairs: Pairs,
+    rows: Int[Array, " pair"],
+    material: Material,
+    *,
+    source: str,
+    reviews: int,
+    key: Key[Array, ""],
+) -> Reviews:
+    """What the attention to some pairs comes from."""
+    if source == "own":
+        return own_reviews(pairs, rows)
+    user = jnp.asarray(pairs.user)[rows]
+    image = jnp.asarray(pairs.image)[rows]
+    return reviews_of(material.pairs, user, image, count=reviews, key=key)
 
 
 def predict_all(

@@ -1,7 +1,6 @@
 """CFAN's protocols on held-out pairs, written into a workdir."""
 
 import csv
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -18,7 +17,6 @@ from jiaa.evaluate import collaborative as protocol
 from jiaa.evaluate.results import FIELDS
 from jiaa.report import collaborative as report
 from jiaa.report import figures
-from jiaa.train import collaborative as steps
 
 
 def held_out_pairs(problem: Opened, params: PyTree, workdir: Path) -> Path:
@@ -73,15 +71,25 @@ def _measure(problem: Opened, params: PyTree, *, source: str) -> list[dict[str, 
 
 
 def _draw_attention(problem: Opened, params: PyTree, workdir: Path) -> None:
-    """Fig. 4 for the photograph with most pairs, and the two most active users."""
+    """Fig. 4: the photograph with most pairs, and its two most active users."""
     pairs = problem.pairs.train
     image = int(np.bincount(np.asarray(pairs.image)).argmax())
-    active = np.argsort(-np.asarray(pairs.count), kind="stable")[:2]
-    found = attention_maps(
-        problem, params, image=image, users=tuple(int(x) for x in active)
+    rows = np.flatnonzero(np.asarray(pairs.image) == image)
+    users = np.asarray(pairs.user)[rows]
+    first = np.argsort(-np.asarray(pairs.count)[users], kind="stable")[:2]
+    maps = protocol.attention(
+        params,
+        pairs,
+        jnp.asarray(rows[first]),
+        problem.material,
+        network=problem.network,
+        source=problem.objective.attends_to,
+        reviews=problem.config.evaluate.reviews,
+        key=jax.random.key(problem.config.evaluate.seed),
     )
     photograph = np.asarray(problem.dataset.store.content[image])
-    drawn = report.attention_figure(photograph, found.maps, found.users)
+    names = [problem.pairs.workers[user] for user in users[first]]
+    drawn = report.attention_figure(photograph, np.asarray(maps), names)
     name = Path(problem.dataset.image_names[image]).stem
     figures.save(drawn, workdir / f"attention_{name}.png")
 
@@ -162,45 +170,3 @@ def _write_table(path: Path, summary: dict[str, Any], *, seed: int) -> None:
             value = "nan" if row["mean"] is None else f"{row['mean']:.7g}"
             key = (summary["method"], summary["dataset"], extra, 0, seed)
             writer.writerow((*key, row["metric"], value))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Attention:
-    """One photograph's attention for some users, summed over channels (Fig. 4)."""
-
-    image: int
-    users: tuple[str, ...]
-    maps: np.ndarray
-    words: tuple[str, ...]
-
-
-def attention_maps(
-    problem: Opened, params: PyTree, *, image: int, users: tuple[int, ...]
-) -> Attention:
-    """Where users look at a photograph; the mean over channels, [user, row, column].
-
-    Raises:
-      ValueError: a network without attention.
-    """
-    network = problem.network
-    if not network.attends:  # pyright: ignore
-        raise ValueError("this network has no attention; take a cfan method")
-    assert problem.material.store is not None
-    rows = jnp.asarray(users)
-    shown = jnp.full(len(rows), image)
-    chosen = steps.reviews_of(
-        problem.material.pairs,
-        rows,
-        shown,
-        count=problem.config.evaluate.reviews,
-        key=jax.random.key(problem.config.evaluate.seed),
-    )
-    content = problem.material.store.take(shown)
-    maps = network.apply({"params": params}, content, chosen, method="weights")
-    words = problem.pairs.vocabulary.words
-    said = tuple(
-        " ".join(words[n - 2] for n in np.unique(np.asarray(chosen.words)[u]) if n > 1)
-        for u in range(len(rows))
-    )
-    names = tuple(problem.pairs.workers[user] for user in users)
-    return Attention(image, names, np.asarray(maps).mean(-1), said)

@@ -23,7 +23,7 @@ from jiaa.data.table import DataError
 LEVELS = 5
 # Balance of praise and blame, in [-1, 1], at which the levels 2 to 5 begin: chosen on
 # half of PCCD's critics, whose overall scores the levels should separate.
-STEPS = (-0.2, 0.1, 0.35, 0.6)
+STEPS = (-0.1, 0.2, 0.4, 0.6)
 BAD_LEVELS = 2
 LEXICONS = {"photographic": lexicon.photographic, "plain": lexicon.plain}
 _CHUNK = 2_000  # reviews a task of a worker process
