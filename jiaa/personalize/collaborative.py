@@ -129,10 +129,11 @@ class NewUser:
     ) -> tuple[Float[Array, " factor"], Float[Array, " factor"]]:
         """Mean and deviation of the training users' vectors, number by number.
 
-        The table's last row is the mean already (`train.collaborative.with_means`).
+        The table's last row is the mean already (`train.collaborative.with_means`);
+        other rows beyond the users only fill it up.
         """
         table = jnp.asarray(prior["params"]["user_table"]["embedding"])
-        gap = table[:-1] - table[-1:]
+        gap = table[: self.network.users] - table[-1:]  # pyright: ignore
         return table[-1], jnp.sqrt(jnp.mean(jnp.square(gap), axis=0))
 
     def _losses(

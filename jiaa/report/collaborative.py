@@ -211,11 +211,14 @@ def levels_figure(
     """Fig. 2: an image's votes, and the levels that its reviews were given."""
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, shares, title in (
-        (left, votes / votes.sum(), "votes"),
-        (right, levels, "levels of the reviews"),
+    for axes, shares, title, unit in (
+        (left, votes / votes.sum(), "votes", "stars"),
+        (right, levels, "reviews", "level"),
     ):
-        axes.bar(np.arange(1, len(shares) + 1), shares, color=figures.BLUE)
+        places = np.arange(1, len(shares) + 1)
+        axes.bar(places, shares, color=figures.BLUE)
+        axes.set_xticks(places)
+        axes.set_xlabel(unit)
         axes.set_title(title)
     left.set_ylabel("share")
     return figure

@@ -18,6 +18,9 @@ from jiaa.types import TrainState
 
 TABLE = "_table/embedding"
 LARGE = 64 * 2**20  # bytes from which a table is spread
+# Of rows, on any number of devices, so that a run can move between machines: 2, 4, ...
+# 64 of them can share a table.
+MULTIPLE = 64
 
 
 def table_shardings(tree: PyTree, mesh: Mesh, *, large: int = LARGE) -> PyTree:
@@ -25,7 +28,7 @@ def table_shardings(tree: PyTree, mesh: Mesh, *, large: int = LARGE) -> PyTree:
 
     A table is a leaf whose path ends in "_table/embedding", so an optimizer's moments
     are found as well. One whose rows the devices do not divide stays whole: give the
-    network `table_multiple=mesh.size`.
+    network `table_multiple=MULTIPLE`.
     """
     whole = NamedSharding(automatic(mesh), P())
     rows = NamedSharding(automatic(mesh), P(mesh.axis_names))

@@ -8,6 +8,7 @@ import pytest
 
 from configs.cfan import _common
 from jiaa.cli import build, run
+from jiaa.cli.collaborative import networks
 
 NAMES = experiments.names("collaborative")
 LABELS = {"oasis": "OASIS", "synthetic_reviews": "synthetic", "ava_reviews": "AVA"}
@@ -79,6 +80,22 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="module")
+def drawn_once():
+    """Random trunks are drawn once, for training and measuring of all runs."""
+    draw, drawn = networks._trunk_variables, {}
+
+    def once(config, backbone):
+        if backbone not in drawn:
+            drawn[backbone] = draw(config, backbone)
+        return drawn[backbone]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "_trunk_variables", once)
+        yield
+
+
+@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize(("name", "method"), RUNS)
 def test_a_method_trains_and_is_measured(
     name, method, tiny_world, cache, shallow, tmp_path

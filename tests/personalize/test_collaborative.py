@@ -132,6 +132,17 @@ def test_bpr_calls_all_unseen_photographs_equal(world):
     assert len(np.unique(found)) == 1
 
 
+def test_rows_that_fill_a_table_up_are_no_users(world):
+    _, store = world
+    full = dataclasses.replace(VBPR, table_multiple=16)
+    plain, filled = (
+        NewUser(network)._population(learned(network, store))
+        for network in (VBPR, full)
+    )
+    # Draws of a longer table begin with those of a shorter.
+    np.testing.assert_allclose(plain, filled, atol=1e-6)
+
+
 def test_strengths_below_0_are_refused():
     with pytest.raises(ValueError, match="strength=-1"):
         NewUser(VBPR, strength=-1.0)

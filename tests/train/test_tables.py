@@ -1,4 +1,4 @@
-"""Tables over eight fake devices give the numbers of one device."""
+"""Tables over two and eight fake devices give the numbers of one device."""
 
 import os
 import subprocess
@@ -21,7 +21,8 @@ network = Ranking(users=7, images=9, width=4, table_multiple=8)
 params = network.init(jax.random.key(0), jnp.zeros(1, int), jnp.zeros(1, int))["params"]
 optimizer, objective = optax.adam(0.1), steps.Objective(pairwise=True, penalty=0.01)
 results = []
-for mesh in (None, user_mesh()):
+meshes = (None, user_mesh(jax.devices()[:2]), user_mesh())
+for mesh in meshes:
     state = create_train_state({"params": params}, optimizer=optimizer,
                                key=jax.random.key(0))
     state = tables.spread(state, mesh, large=0)
@@ -31,12 +32,17 @@ for mesh in (None, user_mesh()):
                                     objective=objective, optimizer=optimizer,
                                     mesh=mesh, large=0)
     table = state.params["user_table"]["embedding"]
+    moment = state.opt_state[0].mu["user_table"]["embedding"]
+    devices = 1 if mesh is None else mesh.size
+    for leaf in (table, moment):
+        held = {shard.data.shape[0] for shard in leaf.addressable_shards}
+        assert held == {8 // devices}, (held, devices)
+    assert state.step.sharding.is_fully_replicated
     results.append(np.asarray(table))
-rows = {shard.data.shape[0] for shard in table.addressable_shards}
-moment = state.opt_state[0].mu["user_table"]["embedding"]
-assert rows == {1} and {s.data.shape[0] for s in moment.addressable_shards} == {1}
-assert state.step.sharding.is_fully_replicated
-np.testing.assert_allclose(*results, atol=1e-6)
+for found in results[1:]:
+    np.testing.assert_allclose(found, results[0], atol=1e-6)
+state = tables.spread(state, meshes[-1], large=10**6)  # small ones stay whole
+assert state.params["user_table"]["embedding"].sharding.is_fully_replicated
 """
 
 

@@ -21,6 +21,7 @@ from jiaa.models.collaborative import VARIANTS, Collaborative
 from jiaa.models.mtrlcnn import MTRLCNN
 from jiaa.models.ranking import Ranking
 from jiaa.models.views import ImageView
+from jiaa.train import tables
 from jiaa.types import ImageStore
 
 PRIOR_FILE = "prior.safetensors"
@@ -78,7 +79,7 @@ def make_network(
     """The network of `config.method`."""
     options: dict[str, Any] = plain(config.model)
     sizes = {"users": pairs.users, "images": pairs.images}
-    sizes["table_multiple"] = jax.device_count()  # else they could not be spread
+    sizes["table_multiple"] = tables.MULTIPLE  # else they could not be spread
     if config.method in ("bpr", "vbpr"):
         return construct("model", Ranking, map_shape=map_shape, **sizes, **options)
     if config.method == "mtrlcnn":
