@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 History = list[tuple[float, float]]  # (seconds so far, AUC) after each epoch
-RATES, PENALTIES = (0.02, 0.05, 0.1), (0.01, 0.03, 0.1)
+RATES, PENALTIES = (0.01, 0.02, 0.05, 0.1), (0.01, 0.03, 0.1, 0.3)
 CHOOSING_SEED, MEASURING_SEED = 11, 1
 
 

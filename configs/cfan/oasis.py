@@ -27,10 +27,12 @@ def get_config(method="cfn_1"):
     config.pairs.tag = "category"
     config.trunk.backbone = "squeezenet"
     config.trunk.stage = "fire9"
-    config.objective.penalty = 0.03 if method in ("bpr", "cfn_1") else 0.1
+    penalties = {"bpr": 0.03, "vbpr": 0.1, "cfn_pure": 0.3, "cfn_1": 0.03}
+    config.objective.penalty = penalties[method]
     if method == "cfn_1":
         config.model.width = 16
         config.model.hidden = ()
+    if method in ("cfn_pure", "cfn_1"):
         config.train.steps = 3000
     if method in ("cfn_1", "vbpr"):
         config.train.optimizer_options = {"weight_decay": 1.0}

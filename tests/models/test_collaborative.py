@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,7 +69,7 @@ def call(net, variables, *given, method=None):
 @pytest.fixture(scope="module")
 def cfan(content):
     net = network("cfan_1")
-    return net, jax.jit(net.init)(jax.random.key(1), *arguments(net, content))
+    return net, {"params": drawn.params(net, *arguments(net, content))}
 
 
 @pytest.mark.parametrize("attention", ["channel", "position"])
@@ -103,6 +104,23 @@ def test_the_merge_is_equation_1(cfan, content):
         np.testing.assert_allclose(item, factor * seen, atol=1e-5)
 
 
+@pytest.mark.parametrize("interaction", ["product", "joined"])
+def test_the_prediction_is_equation_2(interaction):
+    net = network("cfn_pure", interaction=interaction)
+    user, item = (jax.random.normal(jax.random.key(i), (3, 3)) for i in (3, 4))
+    variables = {"params": drawn.params(net, user, item, method="judge")}
+    found = call(net, variables, user, item, method="judge")
+    params = jax.tree.map(np.asarray, variables["params"])
+    both = np.asarray(user) * np.asarray(item)
+    if interaction == "joined":
+        both = np.concatenate([both, user, item], axis=1)
+    for task in ("user", "tag"):
+        first, last = params[task]["Dense_0"], params[task]["Dense_1"]
+        hidden = np.maximum(both @ first["kernel"] + first["bias"], 0)
+        expected = hidden @ last["kernel"] + last["bias"]
+        np.testing.assert_allclose(found[task].reshape(3, -1), expected, atol=1e-5)
+
+
 def test_a_kernel_of_several_positions_is_a_convolution():
     maps, kernel = (
         jax.random.normal(jax.random.key(i), s)
@@ -129,15 +147,15 @@ def test_reviews_that_are_not_there_do_not_count(cfan):
 
 def test_the_unseen_have_the_last_row():
     net = network("cfn_pure", tags=3)
-    variables = net.init(jax.random.key(0), USER, IMAGE)
+    variables = {"params": drawn.params(net, USER, IMAGE)}
     unseen = jnp.array([-1])
     tables = variables["params"]
     np.testing.assert_array_equal(
-        net.apply(variables, unseen, method="user")[0],
+        call(net, variables, unseen, method="user")[0],
         tables["user_table"]["embedding"][-1],
     )
     np.testing.assert_array_equal(
-        net.apply(variables, unseen, method="item")[0],
+        call(net, variables, unseen, method="item")[0],
         tables["image_table"]["embedding"][-1],
     )
     assert tables["user_table"]["embedding"].shape[0] == 6
@@ -162,7 +180,7 @@ def test_arguments_that_contradict_each_other_are_refused(options, said):
 
 def test_vbpr_is_its_equation_4(content):
     net = Ranking(users=5, images=6, width=2, map_shape=MAP)
-    variables = jax.jit(net.init)(jax.random.key(2), USER, IMAGE, content)
+    variables = {"params": drawn.params(net, USER, IMAGE, content)}
     variables["params"]["image_bias"]["embedding"] = jnp.arange(7.0)[:, None]
     found = call(net, variables, USER, IMAGE, content)["user"]
     params = jax.tree.map(np.asarray, variables["params"])

@@ -1,5 +1,6 @@
 """Reviews as vectors: padding changes nothing, and both directions are read."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +13,7 @@ ENCODER = ReviewEncoder(vocabulary=9, word_width=3, width=4)
 
 @pytest.fixture(scope="module")
 def variables():
-    init = jax.jit(ENCODER.init)
-    return init(jax.random.key(0), jnp.ones((1, 2), int), jnp.array([2]))
+    return {"params": drawn.params(ENCODER, jnp.ones((1, 2), int), jnp.array([2]))}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,8 +45,7 @@ def learned(network, store):
     reviews = None
     if network.attends:
         reviews = Reviews(jnp.ones((2, 1, WORDS), int), jnp.ones((2, 1), int))
-    given = (pair, pair, store.take(pair), reviews)
-    params = jax.jit(network.init)(jax.random.key(0), *given)["params"]
+    params = drawn.params(network, pair, pair, store.take(pair), reviews, scale=1)
     every = make_pairs(
         user=np.arange(USERS),
         image=np.arange(USERS),
@@ -90,8 +90,10 @@ def test_new_users_keep_the_contract(world):
 def test_a_linear_network_is_fitted_as_by_logistic_regression(world):
     episode, store = world
     prior = learned(VBPR, store)
-    bias = prior["params"]["content_bias"]
-    prior["params"]["content_bias"] = jax.tree.map(jnp.zeros_like, bias)
+    # scikit-learn takes no offsets: no image has a bias, and the mean user no score.
+    for bias in ("content_bias", "image_bias"):
+        none = jax.tree.map(jnp.zeros_like, prior["params"][bias])
+        prior["params"][bias] = none
     method = NewUser(VBPR, strength=2.0, steps=600)
     params = prior["params"]
     numbers = episode.support.image_ids
@@ -99,7 +101,6 @@ def test_a_linear_network_is_fitted_as_by_logistic_regression(world):
     item = jax.jit(lambda *given: VBPR.apply({"params": params}, *given, method="item"))
     items = item(numbers, content)
     table = np.asarray(params["user_table"]["embedding"])
-    # The mean user's own score is an offset, which scikit-learn does not take: 0 here.
     assert np.abs(table[-1]).max() > 0
     prior["params"]["user_table"]["embedding"] = jnp.asarray(table).at[-1].set(0)
     adapted = method.adapt(prior, episode, store, key=jax.random.key(0))
@@ -139,7 +140,6 @@ def test_rows_that_fill_a_table_up_are_no_users(world):
         NewUser(network)._population(learned(network, store))
         for network in (VBPR, full)
     )
-    # Draws of a longer table begin with those of a shorter.
     np.testing.assert_allclose(plain, filled, atol=1e-6)
 
 

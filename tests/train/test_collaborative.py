@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,8 +64,7 @@ def start(network, material, seed=0):
     pair = jnp.zeros(1, int)
     content = material.store.take(pair)
     reviews = steps.own_reviews(material.pairs, pair) if network.attends else None
-    init = jax.jit(network.init)
-    return init(jax.random.key(seed), pair, pair, content, reviews)["params"]
+    return drawn.params(network, pair, pair, content, reviews, seed=seed)
 
 
 losses_of = jax.jit(steps.pair_losses, static_argnames=("network", "objective"))
@@ -163,9 +163,9 @@ def test_bpr_prefers_good_to_the_same_users_bad_images(material):
             assert np.abs(possible - float(loss)).min() < 1e-5
 
 
-def test_steps_learn_and_a_step_alone_is_the_same(cfan, params, material):
+def test_steps_learn_and_weigh_their_losses_as_equation_6(cfan, params, material):
     optimizer = optax.adam(0.1)
-    objective = Objective(penalty=1e-3, reviews=2)
+    objective = Objective(reviews=2)
     options = {"network": cfan, "objective": objective, "optimizer": optimizer}
     state = create_train_state(
         {"params": params}, optimizer=optimizer, key=jax.random.key(0)
@@ -173,7 +173,12 @@ def test_steps_learn_and_a_step_alone_is_the_same(cfan, params, material):
     history = []
     for _ in range(25):
         state, metrics = steps.train_step(state, ROWS, material, **options)
-        history.append(float(metrics["loss_user"]))
+        user, crowd, tag = (
+            float(metrics[f"loss_{x}"]) for x in ("user", "crowd", "tag")
+        )
+        # The paper's lambda_beta and lambda_z.
+        np.testing.assert_allclose(metrics["loss"], user + crowd + 0.015 * tag, 1e-5)
+        history.append(user)
     assert history[-1] < 0.5 * history[0]
     assert int(state.step) == 25
 
