@@ -8,8 +8,8 @@ from a frozen trunk, attention from each pair's own review, Adam. The first loss
 both sides are compared before anything is timed. BPR: the same implicit interactions,
 of a generated low-rank world; seconds until the AUC of held-out interactions against
 others is within 0.005 of the lower of the two sides' best. Compilation is left out of
-both parts. Each side's rate and penalty are the best of sixteen pairs on another generated
-world, which --part choose tries again.
+both parts. Each side's rate and penalty are the best of sixteen pairs on another
+generated world, which --part choose tries again.
 """
 
 import argparse
