@@ -148,7 +148,7 @@ def methods_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
             [x for s in group if (x := value(s, metric)) is not None]
             for group in groups.values()
         ]
-        means = [float(np.mean(x)) if x else np.nan for x in found]
+        means = [_mean(group, metric) for group in groups.values()]
         errors = [float(np.std(x)) if x else np.nan for x in found]
         color, _ = figures.series(index)
         shift = (index - 1) * 0.27
@@ -161,26 +161,44 @@ def methods_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def reviews_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
-    """Fig. 9: AUC and accuracy against the number of training reviews of the image."""
-    figure = Figure(figsize=(8.0, 3.6), layout="constrained")
+    """Fig. 9: AUC and accuracy against the number of training ratings of the image.
+
+    The ranges' numbers of held-out pairs, below them, are those of the first run.
+    """
+    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     panels = figure.subplots(1, 2)
+    ranges = [r for r in summaries[0]["results"] if r["metric"] == "auc_by_reviews"]
+    edges = [r["reviews_from"] for r in ranges]
+    ends = [f"-{high - 1}" for high in edges[1:]] + [" and more"]
     for axes, metric in zip(panels, ("auc", "accuracy"), strict=True):
         for index, (name, group) in enumerate(by_label(summaries).items()):
-            edges = sorted(
-                {r["reviews_from"] for r in group[0]["results"] if "reviews_from" in r}
-            )
-            name_of = f"{metric}_by_reviews"
-            means = []
-            for edge in edges:
-                found = [value(s, name_of, reviews_from=edge) for s in group]
-                known = [x for x in found if x is not None]
-                means.append(np.mean(known) if known else np.nan)
+            means = [
+                _mean(group, f"{metric}_by_reviews", reviews_from=edge)
+                for edge in edges
+            ]
             color, marker = figures.series(index)
-            axes.plot(edges, means, color=color, marker=marker, label=name)
-        axes.set_xlabel("training ratings of the image, from")
+            axes.plot(means, color=color, marker=marker, label=name)
+        labels = [
+            f"{row['reviews_from']}{end}\n({row['pairs']} pairs)"
+            for row, end in zip(ranges, ends, strict=True)
+        ]
+        axes.set_xticks(range(len(edges)), labels=labels, fontsize=8)
+        axes.set_xlabel("training ratings of the image")
         axes.set_ylabel(METRICS[metric])
-    panels[0].legend(frameon=False, fontsize=8)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        loc="outside right center",
+    )
     return figure
+
+
+def _mean(group: Sequence[Mapping[str, Any]], metric: str, **further: Any) -> float:
+    """A metric's mean over runs; NaN where none has it."""
+    found = [value(summary, metric, **further) for summary in group]
+    known = [x for x in found if x is not None]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def attention_figure(
@@ -188,18 +206,25 @@ def attention_figure(
     maps: Float[np.ndarray, "user row column"],
     names: Sequence[str],
 ) -> Figure:
-    """Fig. 4: a photograph, and over it where each user looks."""
-    figure = Figure(figsize=(3.0 * (1 + len(maps)), 3.2), layout="constrained")
+    """Fig. 4: a photograph, and over it where each user looks; one scale for all."""
+    figure = Figure(figsize=(3.0 * (1 + len(maps)), 3.6), layout="constrained")
     panels = figure.subplots(1, 1 + len(maps))
     height, width = image.shape[:2]
     panels[0].imshow(image)
     panels[0].set_title("photograph")
     for axes, weights, name in zip(panels[1:], maps, names, strict=True):
         axes.imshow(image)
-        extent = (0, width, height, 0)
-        style = {"cmap": "inferno", "alpha": 0.6, "interpolation": "bilinear"}
-        axes.imshow(weights, extent=extent, **style)
+        drawn = axes.imshow(
+            weights,
+            extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+            cmap="inferno",
+            alpha=0.6,
+            interpolation="bilinear",
+            vmin=float(maps.min()),
+            vmax=float(maps.max()),
+        )
         axes.set_title(name)
+    figure.colorbar(drawn, ax=panels, shrink=0.7, label="attention")
     for axes in panels:
         axes.set_axis_off()
     return figure

@@ -20,7 +20,7 @@ def summary(method, value, *, source=None, dataset="synthetic_reviews"):
     ]
     for edge in (1, 5):
         rows += [
-            row(f"{x}_by_reviews", value, reviews_from=edge)
+            row(f"{x}_by_reviews", value, reviews_from=edge, pairs=3)
             for x in ("auc", "accuracy")
         ]
     return {
@@ -82,6 +82,6 @@ def test_table_1_has_a_column_a_tag():
 def test_figures_of_attention_and_levels_have_their_panels():
     image = np.zeros((8, 8, 3), np.uint8)
     figure = report.attention_figure(image, np.ones((2, 4, 4)), ["ann", "bob"])
-    assert [x.get_title() for x in figure.axes] == ["photograph", "ann", "bob"]
+    assert [x.get_title() for x in figure.axes] == ["photograph", "ann", "bob", ""]
     figure = report.levels_figure(np.arange(10.0), np.full(5, 0.2))
     assert len(figure.axes) == 2
