@@ -15,6 +15,12 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 # Every line runs as it stands, but for these numbers of what is drawn and of steps.
 SHORTER = {
+    "collaborative": {
+        "images=240, users=60": "images=60, users=12",
+        "num_steps=300": "num_steps=5",
+        "shots=(5, 20)": "shots=(5,)",
+        "repeats=3": "repeats=2",
+    },
     "live_rater": {
         '"train_users": 60': '"train_users": 8',
         '"train_images": 1500': '"train_images": 150',
@@ -77,7 +83,7 @@ class OwnKernel(AsyncKernelManager):
 
 
 def test_there_are_notebooks():
-    names = ["live_rater", "meta_learning", "personality"]
+    names = ["collaborative", "live_rater", "meta_learning", "personality"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 
