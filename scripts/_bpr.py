@@ -86,11 +86,8 @@ def run_jiaa(
         begun = time.perf_counter()
         state = jax.block_until_ready(epoch(state, material))
         seconds += time.perf_counter() - begun
-        tables = [
-            np.asarray(state.params[name]["embedding"])
-            for name in ("user_table", "image_table", "image_bias")
-        ]
-        users, images, bias = tables
+        names = ("user_table", "image_table", "image_bias")
+        users, images, bias = (np.asarray(state.params[x]["embedding"]) for x in names)
         history.append((seconds, held_out_auc(likes, users, images, bias[:, 0])))
     return history
 

@@ -64,13 +64,8 @@ def problem(batch: int, seed: int = 0):
         **VARIANTS["cfan_3"].options(),
     )
     pair = jnp.zeros(1, int)
-    params = network.init(
-        jax.random.key(0),
-        pair,
-        pair,
-        material.store.take(pair),
-        steps.own_reviews(material.pairs, pair),
-    )["params"]
+    content, own = material.store.take(pair), steps.own_reviews(material.pairs, pair)
+    params = network.init(jax.random.key(0), pair, pair, content, own)["params"]
     return material, network, params
 
 

@@ -33,11 +33,8 @@ def get_config(method="cfan_3"):
     }
     config.reviews.length = 16  # words of the longest
     # Narrow, and with the library's convolutions: there is no user axis here.
-    config.trunk.backbone_options = {
-        "width": 8,
-        "dense": 0,
-        "convolution": "library",
-    }
+    options = {"width": 8, "dense": 0, "convolution": "library"}
+    config.trunk.backbone_options = options
     config.trunk.stage = "block4"
     config.trunk.grid = 4
     config.evaluate.shots = (5, 20)
