@@ -17,6 +17,8 @@ from jiaa.report.published import LABELS
 from jiaa.report.runs import dataset_label, is_synthetic
 from jiaa.report.tables import DASH, markdown
 
+# The methods of the paper's figures; without them, a figure shows all.
+FIG_7, FIG_9 = ("mtrlcnn", "cfn_pure", "cfan_3"), ("cfn_1", "cfan_1")
 METRICS = {"auc": "AUC", "user_auc": "AUC per user", "accuracy": "accuracy"}
 OPEN = """\
 **Attention of this run came from the review of the pair itself.** That is the paper's
@@ -123,7 +125,7 @@ def statistics_table(
 
 def tags_table(summaries: Sequence[Mapping[str, Any]], tags: Sequence[str] = ()) -> str:
     """Fig. 7 as a table: user-agnostic accuracy by tag, and of all images."""
-    groups = by_label(summaries)
+    groups = by_label(shown(summaries, FIG_7))
     first = summaries[0]["results"]
     numbers = [r["tag"] for r in first if r["metric"] == "crowd_accuracy"]
     rows = []
@@ -137,27 +139,66 @@ def tags_table(summaries: Sequence[Mapping[str, Any]], tags: Sequence[str] = ())
     return markdown(["tag", *groups], rows)
 
 
+def tags_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
+    """Fig. 7: user-agnostic accuracy by tag, bars over runs' spread; all tags last."""
+    groups = by_label(shown(summaries, FIG_7))
+    first = summaries[0]["results"]
+    numbers = [r["tag"] for r in first if r["metric"] == "crowd_accuracy"]
+    numbers = [*(x for x in numbers if x != "all"), "all"]
+    columns = {
+        name: [
+            [value(summary, "crowd_accuracy", tag=tag) for summary in group]
+            for tag in numbers
+        ]
+        for name, group in groups.items()
+    }
+    return _bars(columns, [*(f"tag {x}" for x in numbers[:-1]), "all"], least=0.0)
+
+
+def shown(
+    summaries: Sequence[Mapping[str, Any]], methods: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Summaries of some methods with users' other reviews; all if there are none."""
+    found = [
+        summary
+        for summary in summaries
+        if summary["method"] in methods and summary.get("attends_to") != "own"
+    ]
+    return found or list(summaries)
+
+
+def _bars(
+    columns: Mapping[str, Sequence[Sequence[float | None]]],
+    places: Sequence[str],
+    *,
+    least: float,
+) -> Figure:
+    """Bars of each column's means side by side at each place, with their spreads."""
+    figure = Figure(figsize=(max(6.0, 1.2 * len(places)), 3.8), layout="constrained")
+    axes = figure.subplots()
+    where, width = np.arange(len(places)), 0.8 / len(columns)
+    for index, (title, cells) in enumerate(columns.items()):
+        known = [[x for x in cell if x is not None] for cell in cells]
+        means = [float(np.mean(x)) if x else np.nan for x in known]
+        errors = [float(np.std(x)) if x else np.nan for x in known]
+        color, _ = figures.series(index)
+        shift = (index - (len(columns) - 1) / 2) * width
+        axes.bar(where + shift, means, width, yerr=errors, color=color, label=title)
+    axes.set_xticks(where, labels=places, rotation=20, ha="right")
+    axes.set_ylim(least, 1.0)
+    axes.axhline(0.5, color="0.4", linestyle=":", linewidth=1)
+    figure.legend(frameon=False, fontsize=9, ncols=4, loc="outside upper left")
+    return figure
+
+
 def methods_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
     """Fig. 8: AUC and accuracy of all methods, bars over runs' spread."""
     groups = by_label(summaries)
-    figure = Figure(figsize=(max(6.0, 1.2 * len(groups)), 3.8), layout="constrained")
-    axes = figure.subplots()
-    place = np.arange(len(groups))
-    for index, (metric, title) in enumerate(METRICS.items()):
-        found = [
-            [x for s in group if (x := value(s, metric)) is not None]
-            for group in groups.values()
-        ]
-        means = [_mean(group, metric) for group in groups.values()]
-        errors = [float(np.std(x)) if x else np.nan for x in found]
-        color, _ = figures.series(index)
-        shift = (index - 1) * 0.27
-        axes.bar(place + shift, means, 0.25, yerr=errors, color=color, label=title)
-    axes.set_xticks(place, labels=list(groups), rotation=20, ha="right")
-    axes.set_ylim(0.4, 1.0)
-    axes.axhline(0.5, color="0.4", linestyle=":", linewidth=1)
-    axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper left")
-    return figure
+    columns = {
+        title: [[value(s, metric) for s in group] for group in groups.values()]
+        for metric, title in METRICS.items()
+    }
+    return _bars(columns, list(groups), least=0.4)
 
 
 def reviews_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
@@ -165,11 +206,12 @@ def reviews_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
 
     The ranges' numbers of held-out pairs, below them, are those of the first run.
     """
-    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
+    summaries = shown(summaries, FIG_9)
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
     ranges = [r for r in summaries[0]["results"] if r["metric"] == "auc_by_reviews"]
     edges = [r["reviews_from"] for r in ranges]
-    ends = [f"-{high - 1}" for high in edges[1:]] + [" and more"]
+    ends = [f" to {high - 1}" for high in edges[1:]] + [" and more"]
     for axes, metric in zip(panels, ("auc", "accuracy"), strict=True):
         for index, (name, group) in enumerate(by_label(summaries).items()):
             means = [
@@ -179,18 +221,13 @@ def reviews_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
             color, marker = figures.series(index)
             axes.plot(means, color=color, marker=marker, label=name)
         labels = [
-            f"{row['reviews_from']}{end}\n({row['pairs']} pairs)"
+            f"{row['reviews_from']}{end}\nn = {row['pairs']}"
             for row, end in zip(ranges, ends, strict=True)
         ]
         axes.set_xticks(range(len(edges)), labels=labels, fontsize=8)
         axes.set_xlabel("training ratings of the image")
         axes.set_ylabel(METRICS[metric])
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        frameon=False,
-        fontsize=8,
-        loc="outside right center",
-    )
+    panels[0].legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -278,7 +315,9 @@ def write_pairs_report(
     figures.save(reviews_figure(summaries), out / "by_reviews.png")
     parts.append("![by reviews](by_reviews.png)")
     if value(summaries[0], "crowd_accuracy", tag="all") is not None:
+        figures.save(tags_figure(summaries), out / "by_tag.png")
         parts += ["## User-agnostic accuracy by tag (Fig. 7)", tags_table(summaries)]
+        parts.append("![by tag](by_tag.png)")
     pictures = sorted(path.name for path in out.glob("attention_*.png"))
     if pictures:
         parts += ["## Attention (Fig. 4)", *(f"![{x}]({x})" for x in pictures)]

@@ -43,6 +43,15 @@ def test_runs_of_one_method_are_a_row_with_their_spread():
     assert "| sky | - | - | - |" in tags
 
 
+def test_the_papers_figures_show_the_papers_methods():
+    runs = [summary(x, 0.5) for x in ("bpr", "cfn_1", "cfan_1", "mtrlcnn")]
+    runs.append(summary("cfan_1", 0.9, source="own"))
+    lines = report.reviews_figure(runs).axes[0].get_lines()
+    assert [x.get_label() for x in lines] == ["CFN-1", "CFAN-1"]
+    assert "| tag | MTRLCNN |" in report.tags_table(runs)
+    assert "| tag | BPR |" in report.tags_table(runs[:1])  # none of the figure's
+
+
 def test_a_report_names_the_leak_and_what_is_synthetic(tmp_path):
     folders = []
     for name, source in (("others", "others"), ("own", "own")):
@@ -59,6 +68,7 @@ def test_a_report_names_the_leak_and_what_is_synthetic(tmp_path):
     assert {x.name for x in (tmp_path / "b").glob("*.png")} == {
         "methods.png",
         "by_reviews.png",
+        "by_tag.png",
     }
 
 
