@@ -8,9 +8,9 @@ tag is the photograph's category. There are no reviews.
     python scripts/evaluate.py --config configs/cfan/oasis.py:cfn_1 --workdir runs/cfn_1 --config.data.root=FOLDER --config.trunk.weights=squeezenet1_1_imagenet.safetensors
     python scripts/cfan_table.py --config oasis --root FOLDER --weights squeezenet1_1_imagenet.safetensors
 
-Measured on 8,403 held-out pairs, one seed, AUC / AUC per user / accuracy: BPR .823 / .852
-/ .806, VBPR .804 / .829 / .788, CFN_pure .878 / .847 /
-.805, CFN-1 .880 / .846 / .806. One to three minutes each on one shared CPU core, once the maps are in the cache.
+Measured on 8,403 held-out pairs, two seeds, AUC / AUC per user / accuracy: BPR .818 /
+.852 / .801, VBPR .801 / .830 / .786, CFN_pure .878 / .847 / .801, CFN-1 .880 / .847 /
+.803. One to four minutes each on one shared CPU core, once the maps are in the cache.
 """
 
 from configs.cfan import _common

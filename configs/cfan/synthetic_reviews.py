@@ -10,9 +10,11 @@ are the content of the others.
     python scripts/evaluate.py --config configs/cfan/synthetic_reviews.py:cfan_3 --workdir runs/cfan_3 --config.trunk.run=runs/mtrlcnn
     python scripts/cfan_table.py --config synthetic_reviews --leak
 
-Measured on 951 held-out pairs, synthetic, one seed, AUC: MTRLCNN .730, BPR .744, VBPR .749,
-CFN_pure .772, CFN-1 .806, CFAN-1 .808, CFAN-3 .809; with the pair's own review, CFAN-1 and
-CFAN-3 .999. Twelve minutes for MTRLCNN, one to four for each other on one shared CPU core.
+Measured on 951 held-out pairs, synthetic, three seeds, AUC: MTRLCNN .707 (one run), BPR
+.757 +- .007, VBPR .739 +- .003, CFN_pure .790 +- .010, CFN-1 .820 +- .010, CFAN-1 .818 +-
+.011, CFAN-2 .819 +- .008, CFAN-3 .825 +- .010, reviews alone .593 +- .010; with the
+pair's own review, CFAN-1 to -3 .999. Six minutes for MTRLCNN, one to two for each other
+on one shared CPU core.
 """
 
 from configs.cfan import _common
