@@ -8,9 +8,10 @@ them, and their SROCC is undefined (every user-repeat is counted as skipped).
     python scripts/train.py    --config configs/cfan/oasis_cold.py:cfn_1 --workdir runs/cfn_cold --config.data.root=FOLDER --config.trunk.weights=squeezenet1_1_imagenet.safetensors
     python scripts/evaluate.py --config configs/cfan/oasis_cold.py:cfn_1 --workdir runs/cfn_cold --config.data.root=FOLDER --config.trunk.weights=squeezenet1_1_imagenet.safetensors
 
-Measured SROCC, 145 raters, 10 splits: CFN-1 .518 +- .001 with 10 ratings, .526 +- .012
-with 100 (generic .514, .507), VBPR .527 +- .001 and .551 +- .012 (.522, .515); below ridge on residuals, see docs/cfan.md. Three minutes
-to train and one to evaluate on one shared CPU core.
+Measured SROCC, 145 raters, 10 splits, two seeds of training: CFN-1 .518 and .506 with 10
+ratings, .526 and .518 with 100, VBPR .527 and .530, .551 and .552 (+- .001 with 10, .012
+with 100 over splits); below ridge on residuals, see docs/cfan.md. One to three minutes to
+train and to evaluate on one shared CPU core.
 """
 
 from configs.cfan import oasis
