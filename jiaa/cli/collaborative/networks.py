@@ -92,6 +92,13 @@ def make_network(
             trunk=trunk,
             width=options["width"],
         )
+    variant = VARIANTS[config.method].options()
+    reads = variant["attends"] or config.method == "review_only"
+    if reads and not pairs.vocabulary.words:
+        raise ConfigError(
+            f"config.method={config.method!r} reads reviews, of which "
+            f"{config.dataset} has none; take bpr, vbpr, cfn_pure or cfn_1"
+        )
     return construct(
         "model",
         Collaborative,
@@ -100,7 +107,7 @@ def make_network(
         tags=pairs.tags,
         vocabulary=len(pairs.vocabulary),
         **sizes,
-        **VARIANTS[config.method].options(),
+        **variant,
         **options,
     )
 

@@ -23,6 +23,7 @@ from jiaa.cli.settings import FREE, differences, finished_file, recorded_config
 from jiaa.data import loader
 from jiaa.evaluate import results
 from jiaa.models import variables
+from jiaa.models.collaborative import VARIANTS
 from jiaa.personalize import NewUser
 from jiaa.report import write_report
 from jiaa.train import collaborative as steps
@@ -36,6 +37,7 @@ from jiaa.types import ImageStore, TrainState
 # What a resumed run may change.
 MAY_DIFFER = ("evaluate", "adapt", *(f"data.{name}" for name in FREE["data"]))
 WORDS = {
+    "method": ("bpr", "vbpr", "mtrlcnn", *VARIANTS),
     "protocol": ("pairs", "users"),
     "reviews.rated_by": ("words", "score"),
     "pairs.held_out": ("pairs", "images"),
@@ -45,7 +47,7 @@ WORDS = {
 
 
 def check(config: Config) -> None:
-    """Refuses unknown words.
+    """Refuses unknown words, and a protocol that the method has no part in.
 
     Raises:
       ConfigError: names field, value and what is known.
@@ -57,6 +59,10 @@ def check(config: Config) -> None:
             raise ConfigError(
                 f"config.{path} is {value!r}; known: {', '.join(map(str, known))}"
             )
+    if config.protocol == "users" and config.method in ("mtrlcnn", "review_only"):
+        raise ConfigError(
+            f"config.method={config.method!r} knows no users; its protocol is 'pairs'"
+        )
 
 
 def train(
@@ -187,10 +193,6 @@ def personalizer(problem: Opened) -> NewUser:
 
 def _new_users(problem: Opened, params: PyTree, workdir: Path, *, progress) -> Path:
     config = problem.config
-    if config.method in ("mtrlcnn", "review_only"):
-        raise ConfigError(
-            f"config.method={config.method!r} knows no users; its protocol is 'pairs'"
-        )
     assert problem.tasks is not None
     threshold = config.pairs.good_above
 
