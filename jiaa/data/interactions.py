@@ -70,8 +70,8 @@ class Labels:
 class Interactions:
     """The pairs to learn from and those held out, and the images' labels.
 
-    `users` and `images` are the sizes of the tables; `workers` names the users,
-    `tags` the tags. Images are rows of the dataset's store.
+    `users` and `images` are the sizes of the tables; `tags` and `workers` name the
+    tags and the users. Images are rows of the dataset's store.
     """
 
     train: Pairs
@@ -79,7 +79,7 @@ class Interactions:
     labels: Labels
     users: int
     images: int
-    tags: int
+    tags: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     vocabulary: Vocabulary = dataclasses.field(default_factory=lambda: Vocabulary(()))
 
@@ -132,8 +132,8 @@ def hold_out(
 
 def image_labels(
     dataset: Dataset, *, tag: str = "", crowd_above: float | None = None
-) -> tuple[Labels, int]:
-    """Labels of all images, and how many tags there are.
+) -> tuple[Labels, tuple[str, ...]]:
+    """Labels of all images, and the tags' names.
 
     `tag` is a column of the dataset's metadata: words, or AVA's "tags", of which the
     first is the primary one and 0 is none. The crowd's verdict is that of AVA's "votes"
@@ -143,7 +143,7 @@ def image_labels(
     Raises:
       DataError: the dataset has no such column.
     """
-    numbers, tags = np.full(len(dataset.image_names), -1), 0
+    numbers, names = np.full(len(dataset.image_names), -1), []
     if tag:
         if tag not in dataset.metadata:
             raise DataError(
@@ -155,8 +155,9 @@ def image_labels(
         names = [x for x in np.unique(primary) if x not in (0, "")]
         numbers = np.searchsorted(names, primary)
         known = np.isin(primary, names)
-        numbers, tags = np.where(known, numbers, -1), len(names)
-    return Labels(numbers.astype(np.int32), _verdict(dataset, crowd_above)), tags
+        numbers = np.where(known, numbers, -1)
+    labels = Labels(numbers.astype(np.int32), _verdict(dataset, crowd_above))
+    return labels, tuple(map(str, names))
 
 
 def _verdict(

@@ -180,6 +180,22 @@ def pair_metrics(
     }
 
 
+def image_verdicts(
+    margin: Float[np.ndarray, " pair"],
+    image: Int[np.ndarray, " pair"],
+    *,
+    images: int,
+) -> tuple[Int[np.ndarray, " seen"], Bool[np.ndarray, " seen"]]:
+    """The images that have pairs, and whether the mean margin of each is above 0.
+
+    A margin is a score less its threshold, above 0 for good.
+    """
+    count = np.bincount(image, minlength=images)
+    total = np.bincount(image, weights=margin, minlength=images)
+    seen = np.flatnonzero(count)
+    return seen, total[seen] > 0
+
+
 def by_tag(
     predicted: Bool[np.ndarray, " image"],
     crowd_good: Float[np.ndarray, " image"],
@@ -205,13 +221,17 @@ def by_reviews(
     reviews: Int[np.ndarray, " image"],
     *,
     edges: tuple[int, ...],
+    threshold: Float[np.ndarray, " user"] | None = None,
 ) -> list[dict[str, float]]:
     """Accuracy and AUC of pairs whose image has that many reviews (Fig. 9).
 
     A row for each range from one of `edges` up to the next; the last has no end.
+    `threshold` as of `pair_metrics`.
     """
     of_pair = reviews[np.asarray(pairs.image)]
     good = np.asarray(pairs.good)
+    limits = 0.0 if threshold is None else threshold[np.asarray(pairs.user)]
+    called = scores > limits
     rows = []
     for low, high in zip(edges, (*edges[1:], np.inf), strict=True):
         here = (of_pair >= low) & (of_pair < high)
@@ -220,7 +240,7 @@ def by_reviews(
                 "from": float(low),
                 "pairs": float(here.sum()),
                 "auc": auc(scores[here], good[here]),
-                "accuracy": accuracy(scores[here] > 0, good[here])
+                "accuracy": accuracy(called[here], good[here])
                 if here.any()
                 else float("nan"),
             }

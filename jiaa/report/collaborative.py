@@ -123,19 +123,17 @@ def statistics_table(
     return markdown(header, rows)
 
 
-def tags_table(summaries: Sequence[Mapping[str, Any]], tags: Sequence[str] = ()) -> str:
+def tags_table(summaries: Sequence[Mapping[str, Any]]) -> str:
     """Fig. 7 as a table: user-agnostic accuracy by tag, and of all images."""
     groups = by_label(shown(summaries, FIG_7))
     first = summaries[0]["results"]
-    numbers = [r["tag"] for r in first if r["metric"] == "crowd_accuracy"]
     rows = []
-    for number in numbers:
-        name = tags[int(number)] if number != "all" and tags else number
+    for tag in (r["tag"] for r in first if r["metric"] == "crowd_accuracy"):
         cells = [
-            spread([value(x, "crowd_accuracy", tag=number) for x in group])
+            spread([value(x, "crowd_accuracy", tag=tag) for x in group])
             for group in groups.values()
         ]
-        rows.append([name, *cells])
+        rows.append([tag, *cells])
     return markdown(["tag", *groups], rows)
 
 
@@ -143,16 +141,18 @@ def tags_figure(summaries: Sequence[Mapping[str, Any]]) -> Figure:
     """Fig. 7: user-agnostic accuracy by tag, bars over runs' spread; all tags last."""
     groups = by_label(shown(summaries, FIG_7))
     first = summaries[0]["results"]
-    numbers = [r["tag"] for r in first if r["metric"] == "crowd_accuracy"]
-    numbers = [*(x for x in numbers if x != "all"), "all"]
+    tags = [r["tag"] for r in first if r["metric"] == "crowd_accuracy"]
+    tags = [*(x for x in tags if x != "all"), "all"]
     columns = {
         name: [
             [value(summary, "crowd_accuracy", tag=tag) for summary in group]
-            for tag in numbers
+            for tag in tags
         ]
         for name, group in groups.items()
     }
-    return _bars(columns, [*(f"tag {x}" for x in numbers[:-1]), "all"], least=0.0)
+    # AVA's tags are numbers.
+    places = [f"tag {x}" if x.isdigit() else x for x in tags]
+    return _bars(columns, places, least=0.0)
 
 
 def shown(

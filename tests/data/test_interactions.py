@@ -81,10 +81,10 @@ def test_avas_primary_tag_and_votes_are_the_labels():
     votes = np.zeros((4, 10), int)
     votes[0, 9], votes[1, 0], votes[2, 4] = 3, 2, 1  # means 10, 1 and 5; none
     tags = np.array([[9, 2], [5, 0], [0, 0], [9, 0]])
-    labels, count = interactions.image_labels(
+    labels, names = interactions.image_labels(
         dataset(votes=votes, tags=tags), tag="tags"
     )
-    assert count == 2
+    assert names == ("5", "9")
     assert labels.tag.tolist() == [1, 0, -1, 1]
     np.testing.assert_array_equal(labels.crowd_good, [1, 0, 0, np.nan])
     lost = np.where(votes == 2, np.nan, votes)
@@ -96,8 +96,8 @@ def test_avas_primary_tag_and_votes_are_the_labels():
 
 
 def test_without_votes_the_training_raters_are_the_crowd():
-    labels, count = interactions.image_labels(dataset(), crowd_above=0.6)
-    assert count == 0
+    labels, names = interactions.image_labels(dataset(), crowd_above=0.6)
+    assert names == ()
     np.testing.assert_array_equal(labels.crowd_good, [0, 1, 0, np.nan])
     with pytest.raises(DataError, match="no column 'kind'"):
         interactions.image_labels(dataset(), tag="kind")

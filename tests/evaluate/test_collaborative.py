@@ -71,3 +71,19 @@ def test_pairs_are_grouped_by_their_images_reviews():
     assert [row["accuracy"] for row in rows] == [1.0, 0.5]
     assert rows[0]["auc"] == 1.0
     assert np.isnan(rows[1]["auc"])
+    # A user's threshold moves verdicts; the AUC is that of the scores.
+    strict = protocol.by_reviews(
+        scores, pairs, np.ones(4, int), edges=(1,), threshold=np.array([1.5])
+    )
+    (whole,) = strict
+    assert (whole["auc"], whole["accuracy"]) == (
+        protocol.pair_metrics(scores, pairs)["auc"],
+        0.5,
+    )
+
+
+def test_an_images_verdict_is_the_mean_over_its_pairs():
+    margin, image = np.array([3.0, -1.0, -2.0, 0.5]), np.array([4, 4, 0, 2])
+    seen, good = protocol.image_verdicts(margin, image, images=6)
+    assert seen.tolist() == [0, 2, 4]
+    assert good.tolist() == [False, True, True]

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
 
 from jiaa.cli.collaborative.problem import Opened
 from jiaa.data.store import replacing
@@ -23,8 +23,7 @@ def held_out_pairs(problem: Opened, params: PyTree, workdir: Path) -> Path:
     """results.csv, summary.json and report.md of one run; the path of the summary.
 
     A network that reads reviews is measured with the attention that it was trained
-    with, and a network trained on users' other reviews on the pairs' own ones as well,
-    to show what these tell.
+    with.
     """
     started = time.perf_counter()
     config, source = problem.config, problem.objective.attends_to
@@ -62,12 +61,17 @@ def _measure(problem: Opened, params: PyTree, *, source: str) -> list[dict[str, 
         own = predictions(problem, params, source=source, train=True)
         limits = protocol.user_thresholds(own["user"], problem.pairs.train)
     measured = protocol.pair_metrics(scores, test, threshold=limits)
-    margin = scores - limits[test.user]
     reviews = np.bincount(problem.pairs.train.image, minlength=problem.pairs.images)
+    edges = tuple(problem.config.evaluate.edges)
     by_reviews = protocol.by_reviews(
-        margin, test, reviews, edges=tuple(problem.config.evaluate.edges)
+        scores, test, reviews, edges=edges, threshold=limits
     )
-    return _rows(measured, _by_tag(problem, logits, margin), by_reviews)
+    margin = logits.get("crowd", scores)
+    if problem.objective.pairwise:
+        # Users' scores have no common scale, and a threshold may be infinite.
+        margin = np.where(scores > limits[test.user], 1.0, -1.0)
+    tags = _by_tag(problem, margin)
+    return _rows(measured, tags, by_reviews, names=problem.pairs.tags)
 
 
 def _draw_attention(problem: Opened, params: PyTree, workdir: Path) -> None:
@@ -114,26 +118,23 @@ def predictions(
     )
 
 
-def _by_tag(problem: Opened, logits: dict[str, np.ndarray], margin: np.ndarray):
-    """Fig. 7: an image's verdict is the mean over its held-out pairs.
-
-    Of the crowd's logits where the network has them, else of the users'.
-    """
-    image = problem.pairs.test.image
-    labels = problem.pairs.labels
-    values = logits.get("crowd", margin)
-    count = np.bincount(image, minlength=problem.pairs.images)
-    total = np.bincount(image, weights=values, minlength=problem.pairs.images)
-    rows = np.flatnonzero(count)
+def _by_tag(
+    problem: Opened, margin: np.ndarray
+) -> tuple[Float[np.ndarray, " tag"], float]:
+    """Fig. 7, from the held-out pairs of each image."""
+    pairs, labels = problem.pairs, problem.pairs.labels
+    rows, verdict = protocol.image_verdicts(
+        margin, np.asarray(pairs.test.image), images=pairs.images
+    )
     return protocol.by_tag(
-        (total / np.maximum(count, 1) > 0)[rows],
+        verdict,
         np.asarray(labels.crowd_good)[rows],
         np.asarray(labels.tag)[rows],
-        tags=problem.pairs.tags,
+        tags=len(pairs.tags),
     )
 
 
-def _rows(measured, tags, by_reviews) -> list[dict[str, Any]]:
+def _rows(measured, tags, by_reviews, *, names) -> list[dict[str, Any]]:
     """One row a metric, with the keys that all summaries have."""
 
     def row(metric: str, value: float, **further: Any) -> dict[str, Any]:
@@ -152,7 +153,9 @@ def _rows(measured, tags, by_reviews) -> list[dict[str, Any]]:
     rows = [row(name, measured[name]) for name in ("auc", "user_auc", "accuracy")]
     each, overall = tags
     rows.append(row("crowd_accuracy", overall, tag="all"))
-    rows += [row("crowd_accuracy", x, tag=str(tag)) for tag, x in enumerate(each)]
+    rows += [
+        row("crowd_accuracy", x, tag=tag) for tag, x in zip(names, each, strict=True)
+    ]
     for found in by_reviews:
         further = {"reviews_from": int(found["from"]), "pairs": int(found["pairs"])}
         rows += [

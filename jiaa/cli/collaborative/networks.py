@@ -88,7 +88,7 @@ def make_network(
             "model",
             MTRLCNN,
             channels=map_shape[2],
-            tags=pairs.tags,
+            tags=len(pairs.tags),
             trunk=trunk,
             width=options["width"],
         )
@@ -104,7 +104,7 @@ def make_network(
         Collaborative,
         map_shape=map_shape,
         trunk=trunk,
-        tags=pairs.tags,
+        tags=len(pairs.tags),
         vocabulary=len(pairs.vocabulary),
         **sizes,
         **variant,

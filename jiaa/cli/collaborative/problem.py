@@ -120,7 +120,7 @@ def make_interactions(
     )
     if tags:
         labels, kept = interactions.keep_tags(labels, least=section.least_images)
-        tags = len(kept)
+        tags = tuple(tags[row] for row in kept)
     known, new = _users(config, dataset)
     vocabulary, length = reviews.Vocabulary(()), 0
     everything = interactions.pairs_of(known, good_above=section.good_above)

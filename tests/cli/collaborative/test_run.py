@@ -35,7 +35,7 @@ def test_a_network_that_reads_needs_reviews():
     none = np.zeros(0, int)
     pairs = make_pairs(user=none, image=none, good=none > 0, users=2)
     labels = Labels(np.zeros(3, int), np.zeros(3, np.float32))
-    everything = Interactions(pairs, pairs, labels, users=2, images=3, tags=2)
+    everything = Interactions(pairs, pairs, labels, users=2, images=3)
     config = oasis.get_config("cfn_1")
     config.method = "cfan_1"
     with pytest.raises(ConfigError, match="reads reviews, of which oasis has none"):
