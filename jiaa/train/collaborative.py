@@ -56,11 +56,19 @@ class Objective:
     relation: float = 0.0
 
     def __post_init__(self):
-        """Refuses unknown words."""
+        """Refuses unknown words, and numbers out of their range."""
         if self.attends_to not in SOURCES or self.opponents not in OPPONENTS:
             raise ValueError(
                 f"attends_to={self.attends_to!r}, opponents={self.opponents!r}; "
                 f"expected one of {SOURCES} and one of {OPPONENTS}"
+            )
+        for name in ("crowd", "tag", "penalty", "relation"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}; expected 0 or more")
+        if self.reviews < 1 or not 0 <= self.forgets <= 1:
+            raise ValueError(
+                f"reviews={self.reviews}, forgets={self.forgets}; expected one review "
+                "or more, and a share from 0 to 1"
             )
 
 

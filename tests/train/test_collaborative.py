@@ -219,6 +219,16 @@ def test_forgotten_images_all_look_unseen(material):
     assert not gradient[:-1].any()
 
 
-def test_unknown_words_are_refused():
-    with pytest.raises(ValueError, match="attends_to='mine'"):
-        Objective(attends_to="mine")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"attends_to": "mine"}, "attends_to='mine'"),
+        ({"opponents": "all"}, "opponents='all'"),
+        ({"penalty": -1.0}, r"penalty=-1\.0; expected 0 or more"),
+        ({"reviews": 0}, "reviews=0"),
+        ({"forgets": 2.0}, r"forgets=2\.0"),
+    ],
+)
+def test_objectives_without_a_meaning_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        Objective(**options)

@@ -76,10 +76,18 @@ def make_network(
     map_shape: tuple[int, int, int] | None,
     trunk: nn.Module | None = None,
 ) -> nn.Module:
-    """The network of `config.method`."""
+    """The network of `config.method`.
+
+    Raises:
+      ConfigError: reviews or tags that it needs are not there; wrong options.
+    """
+    _check_data(config, pairs)
     options: dict[str, Any] = plain(config.model)
-    sizes = {"users": pairs.users, "images": pairs.images}
-    sizes["table_multiple"] = tables.MULTIPLE  # else they could not be spread
+    sizes = {
+        "users": pairs.users,
+        "images": pairs.images,
+        "table_multiple": tables.MULTIPLE,  # else they could not be spread
+    }
     if config.method in ("bpr", "vbpr"):
         return construct("model", Ranking, map_shape=map_shape, **sizes, **options)
     if config.method == "mtrlcnn":
@@ -90,14 +98,7 @@ def make_network(
             channels=map_shape[2],
             tags=len(pairs.tags),
             trunk=trunk,
-            width=options["width"],
-        )
-    variant = VARIANTS[config.method].options()
-    reads = variant["attends"] or config.method == "review_only"
-    if reads and not pairs.vocabulary.words:
-        raise ConfigError(
-            f"config.method={config.method!r} reads reviews, of which "
-            f"{config.dataset} has none; take bpr, vbpr, cfn_pure or cfn_1"
+            **options,
         )
     return construct(
         "model",
@@ -107,9 +108,30 @@ def make_network(
         tags=len(pairs.tags),
         vocabulary=len(pairs.vocabulary),
         **sizes,
-        **variant,
+        **VARIANTS[config.method].options(),
         **options,
     )
+
+
+def _check_data(config: Config, pairs: Interactions) -> None:
+    """Refuses a method that needs reviews or tags where there are none."""
+    method, variant = config.method, VARIANTS.get(config.method)
+    reads = method == "review_only" or (variant is not None and variant.attends)
+    if reads and not pairs.vocabulary.words:
+        raise ConfigError(
+            f"config.method={method!r} reads reviews, of which {config.dataset} has "
+            "none, or no word so often as "
+            f"config.reviews.min_count={config.reviews.min_count}; lower that, or take "
+            "bpr, vbpr, cfn_pure or cfn_1"
+        )
+    names = method == "mtrlcnn" or (variant is not None and "tag" in variant.tasks)
+    if names and len(pairs.tags) < 2:
+        raise ConfigError(
+            f"config.method={method!r} learns tags, of which {config.dataset} has "
+            f"{len(pairs.tags)} with config.pairs.tag={config.pairs.tag!r} and "
+            f"config.pairs.least_images={config.pairs.least_images}; name the images' "
+            "column, or lower the latter"
+        )
 
 
 def _backbone(config: Config):

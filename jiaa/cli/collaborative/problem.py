@@ -157,10 +157,17 @@ def _held_out(config: Config, pairs: interactions.Pairs) -> np.ndarray:
         return np.zeros(len(pairs), bool)
     options = {"share": section.share, "seed": config.seed}
     if section.held_out == "pairs":
-        return interactions.hold_out(user, image, **options)
-    images = np.unique(image)
-    chosen = images[interactions.hold_out(images, images, **options)]
-    return np.isin(image, chosen)
+        held_out = interactions.hold_out(user, image, **options)
+    else:
+        images = np.unique(image)
+        chosen = images[interactions.hold_out(images, images, **options)]
+        held_out = np.isin(image, chosen)
+    if not held_out.any() or held_out.all():
+        raise ConfigError(
+            f"config.pairs.share={section.share} holds out {held_out.sum()} of "
+            f"{len(pairs)} pairs; expected some on both sides"
+        )
+    return held_out
 
 
 def _users(config: Config, dataset: data.Dataset) -> tuple[UserTasks, UserTasks | None]:

@@ -18,9 +18,10 @@ from jiaa.cli.build import plain
 from jiaa.cli.collaborative import measure
 from jiaa.cli.collaborative.networks import PRIOR_FILE
 from jiaa.cli.collaborative.problem import Opened, open_problem
-from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.options import Config, ConfigError, construct
 from jiaa.cli.settings import FREE, differences, finished_file, recorded_config
 from jiaa.data import loader
+from jiaa.data.reviews.ratings import LEXICONS
 from jiaa.evaluate import results
 from jiaa.models import variables
 from jiaa.models.collaborative import VARIANTS
@@ -32,7 +33,7 @@ from jiaa.train.loop import fit
 from jiaa.train.mesh import replicate, user_mesh
 from jiaa.train.state import create_train_state
 from jiaa.train.workdir import Workdir, WorkdirError, locked
-from jiaa.types import ImageStore, TrainState
+from jiaa.types import TrainState
 
 # What a resumed run may change.
 MAY_DIFFER = ("evaluate", "adapt", *(f"data.{name}" for name in FREE["data"]))
@@ -40,29 +41,70 @@ WORDS = {
     "method": ("bpr", "vbpr", "mtrlcnn", *VARIANTS),
     "protocol": ("pairs", "users"),
     "reviews.rated_by": ("words", "score"),
+    "reviews.lexicon": tuple(LEXICONS),
     "pairs.held_out": ("pairs", "images"),
     "train.optimizer": tuple(optimizers.OPTIMIZERS),
     "train.schedule": tuple(optimizers.SCHEDULES),
 }
+LEAST = {"reviews.vocabulary": 1, "reviews.length": 1, "train.batch_size": 1}
+RANKED = ("bpr", "vbpr", "cfn_1")  # one task, of users, and no reviews
 
 
 def check(config: Config) -> None:
-    """Refuses unknown words, and a protocol that the method has no part in.
+    """Refuses unknown words, sizes below 1, and what the method has no part in.
 
     Raises:
-      ConfigError: names field, value and what is known.
+      ConfigError: names field, value and what is expected.
     """
     for path, known in WORDS.items():
-        *section, field = path.split(".")
-        value = (config[section[0]] if section else config)[field]
+        value = _field(config, path)
         if value not in known:
             raise ConfigError(
                 f"config.{path} is {value!r}; known: {', '.join(map(str, known))}"
             )
-    if config.protocol == "users" and config.method in ("mtrlcnn", "review_only"):
-        raise ConfigError(
-            f"config.method={config.method!r} knows no users; its protocol is 'pairs'"
-        )
+    for path, least in LEAST.items():
+        value = _field(config, path)
+        if value < least:
+            raise ConfigError(f"config.{path} is {value!r}; expected {least} or more")
+    if not len(config.evaluate.edges):
+        raise ConfigError("config.evaluate.edges is empty; expected one number or more")
+    _check_method(config)
+
+
+def _field(config: Config, path: str) -> Any:
+    *section, name = path.split(".")
+    return (config[section[0]] if section else config)[name]
+
+
+def _check_method(config: Config) -> None:
+    """Refuses settings that the method cannot follow."""
+    method, objective, trunk = config.method, config.objective, config.trunk
+    faults = (
+        (
+            config.protocol == "users" and method in ("mtrlcnn", "review_only"),
+            "knows no users; its protocol is 'pairs'",
+        ),
+        (
+            objective.get("pairwise", False) and method not in RANKED,
+            f"cannot learn with objective.pairwise=True; {', '.join(RANKED)} can",
+        ),
+        (
+            objective.get("relation", 0.0) and method != "mtrlcnn",
+            "has no tasks for objective.relation, which is mtrlcnn's; leave it 0",
+        ),
+        (
+            trunk.trains and method == "vbpr",
+            "sees cached maps alone; set trunk.trains=False",
+        ),
+        (
+            bool(trunk.weights and trunk.run),
+            f"has two trunks, trunk.weights={trunk.weights!r} and "
+            f"trunk.run={trunk.run!r}; leave one of them empty",
+        ),
+    )
+    for wrong, said in faults:
+        if wrong:
+            raise ConfigError(f"config.method={method!r} {said}")
 
 
 def train(
@@ -94,6 +136,12 @@ def _learn(problem: Opened, workdir: Workdir, *, progress: bool) -> TrainState:
     section, seed = problem.config.train, problem.config.seed
     optimizer = _optimizer(section)
     rows = steps.pair_rows(problem.pairs.train, problem.objective)
+    if not len(rows):
+        raise ConfigError(
+            f"config.pairs.good_above={problem.config.pairs.good_above}: none of the "
+            f"{len(problem.pairs.train)} training pairs is good, and a ranking needs "
+            "some; lower it"
+        )
     mesh = user_mesh() if jax.device_count() > 1 else None
     state = create_train_state(
         {"params": first_params(problem)},
@@ -183,8 +231,10 @@ def load_params(workdir: str | os.PathLike[str]) -> PyTree:
 def personalizer(problem: Opened) -> NewUser:
     """How the experiment learns a new user."""
     section: dict[str, Any] = plain(problem.config.adapt)
-    return NewUser(
-        problem.network,
+    return construct(
+        "adapt",
+        NewUser,
+        network=problem.network,
         pairwise=problem.objective.pairwise,
         threshold=problem.config.pairs.good_above,
         **section,
@@ -204,7 +254,7 @@ def _new_users(problem: Opened, params: PyTree, workdir: Path, *, progress) -> P
         personalizer(problem),
         {"params": params},
         problem.tasks,
-        ImageStore(features=jnp.asarray(problem.store.content)),
+        jax.tree.map(jnp.asarray, problem.store),
         shots=section["shots"],
         repeats=section["repeats"],
         metrics={**metrics.METRICS, "auc": auc},

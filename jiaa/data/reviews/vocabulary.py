@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from jiaa.data.reviews import terms
 from jiaa.data.reviews.lexicon import Lexicon
@@ -106,10 +106,3 @@ _FUNCTION = frozenset(
     would you you're your i'm i've don't doesn't isn't
     """.split()
 )
-
-
-def word_mask(
-    counts: Int[np.ndarray, "*review"], length: int
-) -> Bool[np.ndarray, "*review word"]:
-    """Which of `length` places hold a word."""
-    return np.arange(length) < np.asarray(counts)[..., None]
