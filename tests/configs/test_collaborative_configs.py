@@ -3,12 +3,15 @@
 import json
 import re
 
+import drawn
 import experiments
 import pytest
 
 from configs.cfan import _common
 from jiaa.cli import build, run
 from jiaa.cli.collaborative import networks
+from jiaa.cli.collaborative import run as collaborative
+from jiaa.report import figures
 
 NAMES = experiments.names("collaborative")
 LABELS = {"oasis": "OASIS", "synthetic_reviews": "synthetic", "ava_reviews": "AVA"}
@@ -80,22 +83,29 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module")
-def drawn_once():
-    """Random trunks are drawn once, for training and measuring of all runs."""
-    draw, drawn = networks._trunk_variables, {}
+@pytest.fixture
+def little_compiled(monkeypatch):
+    """Parameters are drawn, but for MTRLCNN's; no figures are, but for CFAN-3's."""
+    first_params, save = collaborative.first_params, figures.save
+    methods = []
 
-    def once(config, backbone):
-        if backbone not in drawn:
-            drawn[backbone] = draw(config, backbone)
-        return drawn[backbone]
+    def draw(problem):
+        methods.append(problem.config.method)
+        if problem.config.method == "mtrlcnn":
+            return first_params(problem)
+        return drawn.params(problem.network, *collaborative.one_pair(problem))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "_trunk_variables", once)
-        yield
+    def initialise(backbone, images, *, key):
+        return {"params": drawn.params(backbone, images)}
+
+    monkeypatch.setattr(collaborative, "first_params", draw)
+    monkeypatch.setattr(networks.generic, "initialise", initialise)
+    monkeypatch.setattr(
+        figures, "save", lambda *given: save(*given) if "cfan_3" in methods else None
+    )
 
 
-@pytest.mark.usefixtures("drawn_once")
+@pytest.mark.usefixtures("little_compiled")
 @pytest.mark.parametrize(("name", "method"), RUNS)
 def test_a_method_trains_and_is_measured(
     name, method, tiny_world, cache, shallow, tmp_path

@@ -15,11 +15,13 @@ from jaxtyping import PyTree
 from jiaa import evaluate as protocols
 from jiaa import metrics
 from jiaa.cli.build import plain
+from jiaa.cli.check import check_whole
 from jiaa.cli.collaborative import measure
 from jiaa.cli.collaborative.networks import PRIOR_FILE
 from jiaa.cli.collaborative.problem import Opened, open_problem
-from jiaa.cli.options import Config, ConfigError, construct
+from jiaa.cli.options import Config, ConfigError, construct, expected
 from jiaa.cli.settings import FREE, differences, finished_file, recorded_config
+from jiaa.cli.unused import field_of
 from jiaa.data import loader
 from jiaa.data.reviews.ratings import LEXICONS
 from jiaa.evaluate import results
@@ -46,7 +48,22 @@ WORDS = {
     "train.optimizer": tuple(optimizers.OPTIMIZERS),
     "train.schedule": tuple(optimizers.SCHEDULES),
 }
-LEAST = {"reviews.vocabulary": 1, "reviews.length": 1, "train.batch_size": 1}
+# The least that a whole number can be.
+LEAST = {
+    "seed": 0,
+    "reviews.vocabulary": 1,
+    "reviews.length": 1,
+    "pairs.least_images": 1,
+    "trunk.grid": 1,
+    "model.width": 1,
+    "train.steps": 1,
+    "train.batch_size": 1,
+    "train.save_every": 1,
+    "train.log_every": 1,
+    "adapt.steps": 0,
+    "evaluate.repeats": 1,
+    "evaluate.reviews": 1,
+}
 RANKED = ("bpr", "vbpr", "cfn_1")  # one task, of users, and no reviews
 
 
@@ -57,23 +74,13 @@ def check(config: Config) -> None:
       ConfigError: names field, value and what is expected.
     """
     for path, known in WORDS.items():
-        value = _field(config, path)
+        value = field_of(config, path)
         if value not in known:
-            raise ConfigError(
-                f"config.{path} is {value!r}; known: {', '.join(map(str, known))}"
-            )
-    for path, least in LEAST.items():
-        value = _field(config, path)
-        if value < least:
-            raise ConfigError(f"config.{path} is {value!r}; expected {least} or more")
+            raise ConfigError(f"config.{path} is {value!r}; {expected(value, known)}")
+    check_whole({path: (field_of(config, path), x) for path, x in LEAST.items()})
     if not len(config.evaluate.edges):
         raise ConfigError("config.evaluate.edges is empty; expected one number or more")
     _check_method(config)
-
-
-def _field(config: Config, path: str) -> Any:
-    *section, name = path.split(".")
-    return (config[section[0]] if section else config)[name]
 
 
 def _check_method(config: Config) -> None:
@@ -174,20 +181,23 @@ def _learn(problem: Opened, workdir: Workdir, *, progress: bool) -> TrainState:
 
 def first_params(problem: Opened) -> PyTree:
     """Random parameters, but for those of a trunk that begins elsewhere."""
-    network: nn.Module = problem.network
-    pair = jnp.zeros(1, int)
-    content = None
-    if problem.material.store is not None:
-        content = problem.material.store.take(pair)
-    reviews = None
-    if network.attends or network.reads_only:  # pyright: ignore
-        reviews = steps.own_reviews(problem.material.pairs, pair)
-    init = jax.jit(network.init)
     key = jax.random.key(problem.config.seed)
-    params = init(key, pair, pair, content, reviews)["params"]
+    params = jax.jit(problem.network.init)(key, *one_pair(problem))["params"]
     if problem.start is not None:
         params = {**params, "trunk": problem.start}
     return params
+
+
+def one_pair(problem: Opened) -> tuple[Any, ...]:
+    """What the network is called with, for the first pair."""
+    network: nn.Module = problem.network
+    pair = jnp.zeros(1, int)
+    content = reviews = None
+    if problem.material.store is not None:
+        content = problem.material.store.take(pair)
+    if network.attends or network.reads_only:  # pyright: ignore
+        reviews = steps.own_reviews(problem.material.pairs, pair)
+    return pair, pair, content, reviews
 
 
 def _optimizer(section: Config) -> optax.GradientTransformation:

@@ -7,6 +7,7 @@ from configs.cfan import oasis, synthetic_reviews
 from jiaa.cli.collaborative import networks, problem, run
 from jiaa.cli.options import ConfigError
 from jiaa.data.interactions import Interactions, Labels, make_pairs
+from jiaa.models import variables
 
 
 @pytest.mark.parametrize(
@@ -15,8 +16,8 @@ from jiaa.data.interactions import Interactions, Labels, make_pairs
         ("method", "svd", "config.method is 'svd'; known: bpr, vbpr"),
         ("protocol", "warm", "config.protocol is 'warm'; known: pairs, users"),
         ("reviews.lexicon", "french", "config.reviews.lexicon is 'french'; known: ph"),
-        ("reviews.vocabulary", 0, "config.reviews.vocabulary is 0; expected 1 or more"),
-        ("reviews.length", 0, "config.reviews.length is 0; expected 1 or more"),
+        ("reviews.vocabulary", 0, "config.reviews.vocabulary is 0; expected a whole"),
+        ("reviews.length", 0, "config.reviews.length is 0; expected a whole number"),
         ("evaluate.edges", (), r"config\.evaluate\.edges is empty"),
     ],
 )
@@ -75,3 +76,16 @@ def test_a_method_needs_its_reviews_and_tags(method, said):
     config.method = method
     with pytest.raises(ConfigError, match=said):
         networks.make_network(config, everything, map_shape=(1, 1, 4))
+
+
+def test_a_runs_trunk_is_taken_as_it_learned_it(tmp_path):
+    config = synthetic_reviews.get_config("cfn_1")
+    config.trunk.run = str(tmp_path)
+    backbone = {"conv": {"kernel": np.ones((1, 2), np.float32)}}
+    target = tmp_path / networks.PRIOR_FILE
+    variables.save_variables(target, {"params": {"trunk": {"backbone": backbone}}})
+    found = networks._trunk_variables(config, None)
+    np.testing.assert_array_equal(found["params"]["conv"]["kernel"], np.ones((1, 2)))
+    variables.save_variables(target, {"params": backbone})
+    with pytest.raises(ConfigError, match="holds no trunk; name the workdir of an mtr"):
+        networks._trunk_variables(config, None)
