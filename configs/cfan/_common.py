@@ -77,7 +77,19 @@ def base(method: str) -> ConfigDict:
         }
     )
     config.model = _section({"width": 50})  # options of the method's network
-    config.objective = _section({})  # options of train.collaborative.Objective
+    config.objective = _section(  # train.collaborative.Objective
+        {
+            "pairwise": False,  # BPR's loss: bpr and vbpr
+            "crowd": 1.0,  # the paper's lambda_beta
+            "tag": 0.015,  # the paper's lambda_z
+            "attends_to": "others",  # the user's other reviews | own: the paper's leak
+            "reviews": 4,  # that attention comes from, in training
+            "penalty": 0.0,  # of squared factors
+            "opponents": "bad",  # pairwise: bad | any | popular
+            "forgets": 0.0,  # share of pairs whose image counts as unseen
+            "relation": 0.0,  # MTRLCNN's penalty
+        }
+    )
     config.train = _section(
         {
             "steps": 2000,

@@ -92,11 +92,12 @@ def _agreement(labels: Labels, rated: reviews.Rated) -> str:
 
 
 def _levels(labels: Labels, rated: reviews.Rated, out: Path) -> list[str]:
-    """The two images with most rated reviews."""
+    """The two images with most reviews that rate them; fewer where there are none."""
     image = labels.responses["image"]
     counts = np.bincount(image[rated.level > 0], minlength=len(labels.image_ids))
     shown = []
-    for row in np.argsort(-counts, kind="stable")[:2]:
+    ranked = np.argsort(-counts, kind="stable")[:2]
+    for row in ranked[counts[ranked] > 0]:
         shares = statistics.level_shares(image, rated.level, of=int(row))
         drawn = report.levels_figure(labels.columns["votes"][row].astype(float), shares)
         name = f"levels_{labels.image_ids[row].removesuffix('.jpg')}.png"
