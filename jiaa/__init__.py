@@ -6,7 +6,7 @@ personalize <- evaluate <- report <- serve <- cli`.
 """
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 STAGES = (
@@ -23,14 +23,19 @@ STAGES = (
     "serve",
     "cli",
 )
-__all__ = ["STAGES", "__version__"]
+# Functions for notebooks, and where they live.
+SHORTCUTS = {"load": "jiaa.cli.models", "export": "jiaa.serve.export"}
+__all__ = ["SHORTCUTS", "STAGES", "__version__", "export", "load"]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in STAGES:
         return importlib.import_module(f"jiaa.{name}")
-    raise AttributeError(f"module 'jiaa' has no attribute {name!r}; stages: {STAGES}")
+    if name in SHORTCUTS:
+        return getattr(importlib.import_module(SHORTCUTS[name]), name)
+    known = (*SHORTCUTS, *STAGES)
+    raise AttributeError(f"module 'jiaa' has no attribute {name!r}; known: {known}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *STAGES})
+    return sorted({*globals(), *SHORTCUTS, *STAGES})

@@ -1,12 +1,20 @@
-"""The `jiaa` command, and experiments from their configs.
+"""The `jiaa` command: experiments from their configs, and a person's own photographs.
 
-jiaa train    --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
-jiaa evaluate --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
+jiaa train       --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
+jiaa evaluate    --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
+jiaa report      runs/ba runs/blg -o report.html
+jiaa score       PHOTOS --prior runs/blg [--user taste.safetensors] -o scores.csv
+jiaa rate        PHOTOS --prior runs/blg
+jiaa personalize --ratings ratings.csv --photos PHOTOS --prior runs/blg
+
+`jiaa COMMAND --help` lists a command's options.
 """
 
 import sys
 
-COMMANDS = ("train", "evaluate")
+EXPERIMENTS = ("train", "evaluate")
+PHOTOS = ("score", "personalize", "rate")
+COMMANDS = (*EXPERIMENTS, "report", *PHOTOS)
 
 
 def main() -> None:
@@ -18,8 +26,17 @@ def main() -> None:
     if name not in COMMANDS:
         sys.exit(f"jiaa: unknown command {name!r}; known: {', '.join(COMMANDS)}")
     # Imported here: `jiaa --help` should not wait for JAX.
-    from jiaa.cli import run
-    from jiaa.cli.launch import launch
+    if name in EXPERIMENTS:
+        from jiaa.cli import run
+        from jiaa.cli.launch import launch
 
-    del sys.argv[1]
-    launch(getattr(run, name))
+        del sys.argv[1]
+        launch(getattr(run, name))
+        return
+    from jiaa.cli import photos
+
+    if name == "report":
+        from jiaa.cli.reports import report as command
+    else:
+        command = getattr(photos, name)
+    sys.exit(photos.run(command, sys.argv[2:]))

@@ -67,14 +67,7 @@ def open_run(
 def _content(config, network, learned: Learned) -> Callable[[Array], Array]:
     if not config.trunk.frozen:
         return lambda pixels: pixels
-    section = build.plain(config.trunk)
-    options = (
-        network,
-        build.trunk_views(config),
-        section["taps"],
-        section["five_crops"],
-        section["flip"],
-    )
+    options = trunk_options(config, network)
 
     def features(pixels: Array) -> Array:
         blocks = trunk.batch_features(options, learned.variables, pixels)
@@ -83,3 +76,10 @@ def _content(config, network, learned: Learned) -> Callable[[Array], Array]:
         return joined if fitted is None else fitted(joined)
 
     return features
+
+
+def trunk_options(config: Config, network) -> tuple:
+    """How images are shown to a frozen trunk, as `trunk.batch_features` takes it."""
+    section = build.plain(config.trunk)
+    rest = (section["taps"], section["five_crops"], section["flip"])
+    return (network, build.trunk_views(config), *rest)

@@ -73,10 +73,15 @@ def load(workdir: str | os.PathLike[str]) -> Learned:
     Raises:
       FileNotFoundError: its training has not finished.
     """
-    return _read(finished_file(workdir, PRIOR_FILE))
+    return read(finished_file(workdir, PRIOR_FILE))
 
 
-def _read(path: Path) -> Learned:
+def read(path: Path) -> Learned:
+    """What `save` wrote.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
     tree = variables.load_variables(path)
     arrays = tree.pop("map", None)
     fitted = None if arrays is None else feature_map.from_arrays(arrays)
@@ -95,7 +100,7 @@ def borrowed(config: Config, network: Aesthetic) -> Learned:
     """
     path = Path(config.prior)
     if path.is_file():
-        learned = _read(path)
+        learned = read(path)
     else:
         try:
             learned = load(path)
@@ -231,11 +236,7 @@ def make_problem(
     )
     if learned.feature_map is not None:
         features = learned.feature_map(features)
-    prior = {
-        name: {part: tree for part, tree in whole[name].items() if part != "backbone"}
-        for name in ("params", "batch_stats")
-    }
-    prior, features = processes.from_first((prior, features))
+    prior, features = processes.from_first((head_of(whole), features))
     store = ImageStore(features=jnp.asarray(features))
     return Problem(
         jax.device_put(prior),  # unlike jnp.asarray, without a program for each shape
@@ -243,6 +244,14 @@ def make_problem(
         "score",
         FeatureView(),
     )
+
+
+def head_of(whole: PyTree) -> PyTree:
+    """The prior behind a frozen trunk: all variables but the backbone's."""
+    return {
+        name: {part: tree for part, tree in whole[name].items() if part != "backbone"}
+        for name in ("params", "batch_stats")
+    }
 
 
 def placed(store: ImageStore, mesh: Mesh | None) -> ImageStore:

@@ -2,7 +2,13 @@
 
 from jiaa.data.dataset import Dataset, assemble
 from jiaa.data.images import ImageError
-from jiaa.data.sources import DATASETS, load, load_folder, loader_options
+from jiaa.data.sources import (
+    DATASETS,
+    default_scale,
+    load,
+    load_folder,
+    loader_options,
+)
 from jiaa.data.table import DataError
 
 __all__ = [
@@ -11,6 +17,7 @@ __all__ = [
     "Dataset",
     "ImageError",
     "assemble",
+    "default_scale",
     "load",
     "load_folder",
     "loader_options",

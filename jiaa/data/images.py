@@ -18,6 +18,15 @@ import numpy as np
 from jaxtyping import Array, Float, Key, Num, UInt8
 from PIL import Image, ImageOps
 
+try:  # a package of its own, because of its licence and size
+    import pillow_heif  # pyright: ignore[reportMissingImports]
+except ImportError:
+    HAS_HEIF = False
+else:
+    HAS_HEIF = True
+    pillow_heif.register_heif_opener()
+
+HEIF = (".heic", ".heif")
 AnyPath = str | os.PathLike[str]
 Size = int | tuple[int, int]  # a square's side, or (height, width)
 
@@ -66,6 +75,11 @@ def decode_resized(
     0.3 of 255 on average, 3 at most.
     """
     return _squashed(_opened(photograph, at_least=2 * max(sides(size))), size)
+
+
+def rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """An image that Pillow has opened, as `decode` gives those of files."""
+    return np.array(_to_rgb(_upright(image.copy())))
 
 
 def _opened(photograph: AnyPath | bytes, at_least: int | None) -> Image.Image:
@@ -126,6 +140,11 @@ def _describe(path: Path, error: Exception) -> str:
     bombs = Image.DecompressionBombError, Image.DecompressionBombWarning
     if isinstance(error, bombs):
         return f"{path}: {error}; resize the image if you trust where it comes from"
+    if path.suffix.lower() in HEIF and not HAS_HEIF:
+        return (
+            f"{path}: a HEIC photograph, which needs the package pillow-heif: "
+            "pip install 'jiaa[heic]', or export it as JPEG"
+        )
     found = str(error) or type(error).__name__
     return (
         f"{path}: not readable as an image ({found}); expected a complete JPEG, PNG, "

@@ -81,9 +81,8 @@ def load_oasis(root: AnyPath | None = None, **options: Any) -> Dataset:
 
     `root` defaults to $JIAA_DATA/oasis; options as in `load_folder`.
     """
-    return load_folder(
-        root or default_root("oasis"), **{"name": "oasis", "scale": (1, 7)} | options
-    )
+    chosen = {"name": "oasis", "scale": default_scale("oasis")} | options
+    return load_folder(root or default_root("oasis"), **chosen)
 
 
 def _load_published(name: str, root: AnyPath | None, **options: Any) -> Dataset:
@@ -109,6 +108,9 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "synthetic": load_synthetic,
     "synthetic_flickr_aes": load_synthetic,
 }
+
+
+SCALES: dict[str, Scale] = {"oasis": (1, 7)}  # where it is not 1 to 5
 
 
 def load(
@@ -187,6 +189,11 @@ def loader_options(name: str) -> tuple[str, ...]:
         x for make in makers for x in inspect.signature(make).parameters
     )
     return tuple(x for x in names if x not in NOT_OPTIONS)
+
+
+def default_scale(name: str) -> Scale:
+    """(lowest, highest) stars of a dataset, unless its loader is told otherwise."""
+    return SCALES.get(name, (1, 5))
 
 
 def default_root(name: str) -> Path:

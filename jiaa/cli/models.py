@@ -1,0 +1,219 @@
+"""`jiaa.load`: a finished run, or an export of one, as a `jiaa.serve.Model`."""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+from ml_collections import ConfigDict
+
+from jiaa.cli import build, learners
+from jiaa.cli.finished import trunk_options
+from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.problem import PRIOR_FILE, Learned, head_of, read
+from jiaa.cli.settings import assign, recorded_config
+from jiaa.data import default_scale
+from jiaa.data.images import sides
+from jiaa.meta.inner import model_params
+from jiaa.models import trunk
+from jiaa.models.views import FeatureView
+from jiaa.serve import taste
+from jiaa.serve.export import WEIGHTS
+from jiaa.serve.model import Encoder, Model, Scale
+from jiaa.train.workdir import CONFIG, read_record
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    user: str | os.PathLike[str] | None = None,
+    method: str | None = None,
+    settings: Sequence[str] = (),
+    scale: Scale | None = None,
+    whole: bool | None = None,
+) -> Model:
+    """What a run has learned, ready to score photographs and to adapt to a person.
+
+    Args:
+      path: a run's workdir; a folder that `jiaa.export` wrote; or the .safetensors file
+        in one of these.
+      user: a person's taste file (`Model.save_taste`, `jiaa personalize`), learned on
+        this prior.
+      method: how it adapts, a word of `config.adapt.kind`; by default the run's own, or
+        that of the taste file.
+      settings: "path=value" changes of the run's config, such as "adapt.strength=2".
+      scale: (low, high) of the stars that are given and predicted; by default those of
+        the taste file, or the scale that the run was trained on.
+      whole: whether photographs stay pixels and the whole network may adapt, as in the
+        run; by default if the run was so. False adapts the head alone, on features that
+        are computed once. A taste file knows for itself.
+
+    Raises:
+      FileNotFoundError: there is no finished run; says what to do.
+      ValueError: the run, the export, the taste or a setting is not of the right form.
+    """
+    folder, weights = _located(path)
+    config = recorded_config(folder)
+    info = None if user is None else taste.read_info(user)
+    assign(config, settings)
+    _choose(config, method, info, whole)
+    model = _model(config, read(weights), record=_record(folder, weights))
+    if info is not None:
+        assert user is not None
+        model = taste.load(user, model)
+    if scale is not None:
+        model = model.replace(scale=(float(scale[0]), float(scale[1])))
+    return model
+
+
+def _located(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """The folder with config.json, and the file with what was learned."""
+    path = Path(path)
+    names = (PRIOR_FILE, WEIGHTS)
+    if path.is_file():
+        if (path.parent / CONFIG).is_file():
+            return path.parent, path
+        raise FileNotFoundError(
+            f"{path.parent / CONFIG} does not exist: the config beside {path.name} "
+            "tells what network it is. Copy it there from the run"
+        )
+    for name in names:
+        if (path / name).is_file() and (path / CONFIG).is_file():
+            return path, path / name
+    raise FileNotFoundError(
+        f"{path} is neither a finished run nor an export: it has no {CONFIG} with "
+        f"{' or '.join(names)}. Name the folder that was scripts/train.py's --workdir, "
+        "after its training has finished"
+    )
+
+
+def _record(folder: Path, weights: Path) -> dict[str, Any]:
+    """What config.json tells, where the weights lie, and the summary if there is one."""
+    record = read_record(folder / CONFIG) | {"source": str(weights)}
+    summary = folder / "summary.json"
+    if summary.is_file():
+        record["summary"] = json.loads(summary.read_text(encoding="utf-8"))
+    return record
+
+
+def _choose(
+    config: ConfigDict,
+    method: str | None,
+    info: taste.Info | None,
+    whole: bool | None,
+) -> None:
+    """Sets the method, and whether the trunk is frozen, for this use of the run."""
+    if info is not None:
+        if method not in (None, info.method):
+            raise ConfigError(
+                f"method={method!r}, but the taste was learned by {info.method!r}; "
+                "leave the method out, or learn the taste again"
+            )
+        method, whole = info.method, info.whole
+    if whole and config.trunk.frozen:
+        raise ConfigError("whole=True, but the run froze its trunk; leave it out")
+    if whole is False and not config.trunk.frozen:
+        config.trunk.frozen = True
+        config.inner.adapts = "all"  # of what is left: the head
+    if method is not None:
+        config.adapt.kind = method
+
+
+def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model:
+    network = build.model(config)
+    frozen = config.trunk.frozen
+    variables = jax.tree.map(jnp.asarray, learned.variables)
+    prior = head_of(variables) if frozen else variables
+    loop = learners.inner_loop(
+        config,
+        network,
+        method="score" if frozen else "__call__",
+        view=FeatureView() if frozen else build.image_view(config),
+    )
+    encoder = _encoder(config, network, variables)
+    width = _width(config, network, encoder, learned, prior)
+    personalizer = learners.personalizer(config, loop, width=width)
+    scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
+    ends = (float(scale[0]), float(scale[1]))
+    feature_map = learned.feature_map if frozen else None
+    return Model(
+        personalizer=personalizer,
+        prior=prior,
+        encoder=encoder,
+        feature_map=jax.tree.map(jnp.asarray, feature_map),
+        prior_scale=ends,
+        scale=ends,
+        identity=_identity(learned.variables, learned.feature_map),
+        record=record | {"method": config.method, "adapt": config.adapt.kind},
+    )
+
+
+def _encoder(config: Config, network, variables: PyTree) -> Encoder:
+    size = sides(build.plain(config.data)["image_size"])
+    if not config.trunk.frozen:
+        return Encoder(size, None, 0, "")
+    backbone = {
+        name: {"backbone": tree.get("backbone", {})} for name, tree in variables.items()
+    }
+    options = trunk_options(config, network)
+
+    def features(pixels: Array) -> Array:
+        blocks = trunk.batch_features(options, backbone, pixels)
+        return jnp.concatenate(blocks, axis=1)
+
+    shown = (network.backbone, network.tap, *options[1:], size)
+    # One view is as wide as the mean of many, and faster to trace.
+    once = (network, options[1][:1], options[2], 0, False)
+    blocks = jax.eval_shape(
+        functools.partial(trunk.batch_features, once),
+        backbone,
+        jax.ShapeDtypeStruct((1, *size, 3), jnp.uint8),
+    )
+    width = sum(block.shape[1] for block in blocks)
+    return Encoder(size, features, width, _identity(backbone, repr(shown)))
+
+
+def _width(config, network, encoder: Encoder, learned: Learned, prior: PyTree) -> int:
+    """How wide the store's features are; refuses a head of another width."""
+    if encoder.features is None:
+        return 0
+    variables = {**prior, "params": model_params(prior)}
+
+    def head(features):
+        if learned.feature_map is not None:
+            features = learned.feature_map(features)
+        network.apply(variables, features, method="score")
+        return features
+
+    try:
+        shape = jax.ShapeDtypeStruct((1, encoder.width), jnp.float32)
+        return jax.eval_shape(head, shape).shape[1]
+    except Exception as error:  # Flax's own errors of shapes and names
+        raise ConfigError(
+            f"what was learned is not of this config's network: {error}. Both files "
+            "have to come from one run"
+        ) from error
+
+
+def _identity(*trees: Any) -> str:
+    """A hash of arrays, their names, and whatever else has a representation."""
+    digest = hashlib.blake2b(digest_size=10)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(trees):
+        digest.update(jax.tree_util.keystr(path).encode())
+        if hasattr(leaf, "dtype"):
+            array = np.ascontiguousarray(leaf)
+            digest.update(json.dumps([str(array.dtype), array.shape]).encode())
+            digest.update(array.tobytes())
+        else:
+            digest.update(repr(leaf).encode())
+    return digest.hexdigest()
+
+
+open_model = functools.partial(load, whole=False)  # what the commands use

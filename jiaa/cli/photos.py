@@ -1,0 +1,216 @@
+"""`jiaa score`, `jiaa personalize` and `jiaa rate`: a person's own photographs."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jiaa.cli.launch import EXPECTED, in_words
+from jiaa.cli.models import open_model
+from jiaa.cli.options import WORDS
+from jiaa.serve import score as scoring
+from jiaa.serve.cache import default_folder
+from jiaa.serve.photos import find_photos
+from jiaa.serve.ratings import read_rated
+from jiaa.serve.validation import FEWEST, cross_validate
+
+UNREADABLE = 3  # exit code: all is done, but some photographs could not be read
+
+
+def score(arguments: Sequence[str]) -> int:
+    """`jiaa score`: ranks photographs; returns the exit code."""
+    flags = _score_parser().parse_args(arguments)
+    scoring.check_format(flags.out)
+    photos = find_photos(flags.photos)
+    model = open_model(
+        flags.prior, user=flags.user, settings=flags.set, scale=_scale(flags)
+    )
+    started = time.perf_counter()
+    ranking = scoring.rank_photos(
+        model,
+        photos,
+        cache=model.open_cache(flags.cache),
+        workers=flags.workers,
+        progress=not flags.quiet,
+    )
+    seconds = time.perf_counter() - started
+    scoring.write_ranking(ranking.photos, flags.out)
+    best = ranking.photos[: flags.top]
+    if flags.copy_to:
+        scoring.copy_photos(best, flags.copy_to)
+    if flags.top is not None:
+        for one in best:
+            print(f"{one.rank:4d}  {one.score:5.2f}  {one.image}")
+    done = len(ranking.photos)
+    print(f"{flags.out}: {done} photographs in {seconds:.1f} s", file=sys.stderr)
+    return _tell_failures(ranking.failures)
+
+
+def personalize(arguments: Sequence[str]) -> int:
+    """`jiaa personalize`: learns a taste file; returns the exit code."""
+    flags = _personalize_parser().parse_args(arguments)
+    low, high = flags.scale
+    rated = read_rated(
+        flags.ratings, flags.photos, scale=(low, high), worker=flags.worker
+    )
+    model = open_model(
+        flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
+    )
+    batches = list(
+        model.stream(
+            rated.paths,
+            cache=model.open_cache(flags.cache),
+            workers=flags.workers,
+            progress=not flags.quiet,
+        )
+    )
+    content, stars = _readable(batches, rated.stars)
+    failures = [why for batch in batches for why in batch.failures.values()]
+    found = cross_validate(model, content, stars)
+    if found is None:
+        print(
+            f"{len(stars)} ratings say nothing about themselves; {FEWEST} at least, "
+            "not all equal, are needed for a cross-validated SROCC. Rate more"
+        )
+    else:
+        print(found)
+    path = model.adapt_encoded(content, stars).save_taste(flags.out)
+    print(f"{path}: the taste of {len(stars)} ratings, {path.stat().st_size:,} bytes")
+    return _tell_failures(failures)
+
+
+def _readable(batches, stars):
+    """Content of the photographs that could be read, and their stars."""
+    import numpy as np
+
+    rows = np.concatenate([batch.rows for batch in batches])
+    if not len(rows):
+        raise ValueError("none of the rated photographs could be read")
+    content = np.concatenate([batch.content for batch in batches if len(batch.rows)])
+    return content, np.asarray(stars, np.float32)[rows]
+
+
+def _tell_failures(failures: Sequence[str]) -> int:
+    """Lists photographs that could not be read; the exit code."""
+    if not failures:
+        return 0
+    print(f"{len(failures)} photographs could not be read:", file=sys.stderr)
+    for why in failures:
+        print(f"  {why}", file=sys.stderr)
+    return UNREADABLE
+
+
+def _scale(flags: argparse.Namespace) -> tuple[float, float] | None:
+    return None if flags.scale is None else (flags.scale[0], flags.scale[1])
+
+
+def _score_parser() -> argparse.ArgumentParser:
+    parser = _parser("score", "Scores and ranks photographs.")
+    parser.add_argument(
+        "photos", nargs="+", type=Path, help="files, or folders with all below them"
+    )
+    _add_model(parser)
+    parser.add_argument("--user", type=Path, help="a taste file of jiaa personalize")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("scores.csv"),
+        help="ranking to write, .csv or .jsonl (%(default)s)",
+    )
+    parser.add_argument("--top", type=_count, help="print the best N", metavar="N")
+    parser.add_argument(
+        "--copy-to", type=Path, help="copy the best N (or all) there", metavar="FOLDER"
+    )
+    _add_scale(parser, None, "the prior's, or the taste's")
+    return parser
+
+
+def _personalize_parser() -> argparse.ArgumentParser:
+    parser = _parser("personalize", "Learns a person's taste from ratings.csv.")
+    parser.add_argument(
+        "--ratings", type=Path, required=True, help="CSV: image,score[,worker]"
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        required=True,
+        help="folder that the images' names are in",
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("taste.safetensors"),
+        help="taste file to write (%(default)s)",
+    )
+    parser.add_argument("--worker", help="whose ratings, if the file has several")
+    _add_method(parser)
+    _add_scale(parser, (1.0, 5.0), "1 5")
+    return parser
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"jiaa {name}", description=description)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prior",
+        type=Path,
+        required=True,
+        help="workdir of a finished run, an export, or the .safetensors file in one",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="a setting of the run's config, such as adapt.strength=2",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=default_folder(),
+        help="keeps features of photographs seen before (%(default)s)",
+    )
+    parser.add_argument("--workers", type=_count, help="threads that decode (cores)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--method",
+        choices=sorted(WORDS["adapt.kind"]),
+        help="how the prior adapts to you (the run's own way)",
+    )
+
+
+def _add_scale(parser: argparse.ArgumentParser, default, shown: str) -> None:
+    parser.add_argument(
+        "--scale",
+        nargs=2,
+        type=float,
+        default=default,
+        metavar=("LOW", "HIGH"),
+        help=f"of your stars ({shown})",
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+def run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """Calls a command; what a person can mend is told in one message."""
+    try:
+        return command(arguments)
+    except EXPECTED as error:
+        sys.exit(f"jiaa: {in_words(error)}")
+    except KeyboardInterrupt:
+        sys.exit("jiaa: interrupted; the same command goes on from here")

@@ -1,0 +1,378 @@
+"""A finished run as one object: photographs in, stars out; a few ratings in, yours out.
+
+    model = jiaa.load("runs/blg")
+    model.predict(["a.jpg", "b.jpg"])
+    mine = model.adapt(["a.jpg", "b.jpg"], [5, 2])
+    mine.predict("holiday/")
+
+Models are values: `adapt` returns a new one and leaves the old as it was.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, PyTree, Shaped, UInt8
+from PIL import Image
+from tqdm import tqdm
+
+from jiaa.data.images import ImageError
+from jiaa.models.feature_map import FeatureMap
+from jiaa.serve.cache import FeatureCache, photo_key
+from jiaa.serve.photos import Photo, decode_batches, find_photos
+from jiaa.types import Episode, Examples, ImageStore, Personalizer
+
+Scale = tuple[float, float]
+Photos = Photo | Sequence[Photo]
+BATCH = 32
+SMALLEST_SUPPORT = 8  # ratings are padded to a power of two, this one at least
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoder:
+    """Pixels -> what is known of a photograph before any user is.
+
+    Attributes:
+      size: (height, width) that photographs are squashed to.
+      features: uint8 [image height width 3] -> a frozen trunk's features [image
+        feature], which the `feature_map` of the model follows. None: the pixels
+        themselves, where the whole network adapts.
+      width: how many features; 0 for pixels.
+      identity: changes with anything that changes the features.
+    """
+
+    size: tuple[int, int]
+    features: Callable[[Array], Array] | None
+    width: int
+    identity: str
+
+    def __call__(
+        self, images: UInt8[np.ndarray, "image height width 3"]
+    ) -> Shaped[np.ndarray, "image ..."]:
+        """Up to `BATCH` images encoded; fewer are padded, so that one program serves."""
+        if self.features is None or not len(images):
+            return images
+        padding = [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)]
+        padded = np.pad(images, padding, mode="edge")
+        return np.asarray(self.features(jnp.asarray(padded)))[: len(images)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoded:
+    """Some photographs of a list, encoded.
+
+    Attributes:
+      rows: which of the list.
+      content: their features or pixels, in the order of `rows`.
+      failures: row -> why another could not be read.
+    """
+
+    rows: Shaped[np.ndarray, " image"]
+    content: Shaped[np.ndarray, "image ..."]
+    failures: dict[int, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """A prior that scores photographs, and adapts to a person's ratings.
+
+    Attributes:
+      personalizer: how it learns a person.
+      prior: what all people share.
+      encoder: photographs -> features or pixels.
+      feature_map: between a frozen trunk's features and the head; None: none.
+      prior_scale: (low, high) stars that the prior was trained on.
+      scale: (low, high) stars of this model's user; the ends of the two scales meet.
+      identity: changes with anything that was learned.
+      record: what config.json and an export's model card tell: JSON values.
+      adapted: what a person's ratings changed; None: nobody's.
+      ratings: how many those were.
+    """
+
+    personalizer: Personalizer
+    prior: PyTree
+    encoder: Encoder
+    feature_map: FeatureMap | None
+    prior_scale: Scale
+    scale: Scale
+    identity: str
+    record: Mapping[str, Any]
+    adapted: PyTree | None = None
+    ratings: int = 0
+
+    def __repr__(self) -> str:
+        """One line: the arrays would fill a screen."""
+        low, high = self.scale
+        who = f"{self.ratings} ratings" if self.adapted is not None else "nobody's"
+        method = self.record.get("method", type(self.personalizer).__name__)
+        return f"Model({method}, {low:g} to {high:g} stars, taste of {who})"
+
+    def replace(self, **changes: Any) -> "Model":
+        """The model with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def predict(self, photos: Photos) -> Float[np.ndarray, " image"]:
+        """Stars of photographs, in `scale`; extremes may lie a little outside of it.
+
+        Args:
+          photos: paths of files or folders (which stand for all photographs below, in
+            the order of `serve.photos.find_photos`), PIL images or uint8 arrays [height
+            width 3]; one of them or a list.
+
+        Raises:
+          ImageError: a photograph cannot be read; names each.
+        """
+        return self.score(self.encode(photos))
+
+    def adapt(
+        self,
+        photos: Photos,
+        stars: Sequence[float] | Float[np.ndarray, " image"],
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> "Model":
+        """The model of a person who gave these photographs these stars.
+
+        Earlier ratings are not remembered: pass all of them.
+
+        Args:
+          photos: as in `predict`.
+          stars: one a photograph, in `scale`.
+          key: of minibatches and dropout, where the method has any.
+
+        Raises:
+          ImageError: a photograph cannot be read.
+          ValueError: no ratings, another number of stars than photographs, or stars off
+            the scale.
+          FloatingPointError: the method diverged on these ratings.
+        """
+        return self.adapt_encoded(self.encode(photos), stars, key=key)
+
+    def encode(
+        self, photos: Photos, *, cache: FeatureCache | None = None, progress=False
+    ) -> Shaped[np.ndarray, "image ..."]:
+        """Features (or pixels) of photographs, which `score` and the like take.
+
+        Raises:
+          ImageError: a photograph cannot be read; names each.
+        """
+        listed = as_list(photos)
+        batches = list(self.stream(listed, cache=cache, progress=progress))
+        failures = [why for batch in batches for why in batch.failures.values()]
+        if failures:
+            found = "\n".join(f"  {why}" for why in failures)
+            raise ImageError(
+                f"{len(failures)} of {len(listed)} photographs failed\n{found}"
+            )
+        if not listed:
+            return np.zeros((0, 0), np.float32)
+        rows = np.concatenate([batch.rows for batch in batches])
+        content = np.concatenate([batch.content for batch in batches])
+        return content[np.argsort(rows)]
+
+    def stream(
+        self,
+        photos: Sequence[Photo],
+        *,
+        cache: FeatureCache | None = None,
+        workers: int | None = None,
+        progress: bool = True,
+    ) -> Iterator[Encoded]:
+        """`photos` encoded in batches; those in the cache first.
+
+        Args:
+          photos: a list.
+          cache: of this model's encoder (`open_cache`); what is new is added to it.
+          workers: threads that decode.
+          progress: whether to show a bar.
+        """
+        listed = list(photos)
+        size = self.encoder.size
+        keys = [photo_key(p, size=size) for p in listed] if cache is not None else []
+        known = cache.known(keys) if cache is not None else [False] * len(listed)
+        new = [row for row, there in enumerate(known) if not there]
+        old = [row for row, there in enumerate(known) if there]
+        bar = tqdm(
+            total=len(listed), desc="photographs", unit="photo", disable=not progress
+        )
+        with bar:
+            for start in range(0, len(old), BATCH):
+                rows = old[start : start + BATCH]
+                assert cache is not None
+                yield Encoded(np.asarray(rows), cache.take([keys[r] for r in rows]))
+                bar.update(len(rows))
+            pixels = [listed[row] for row in new]
+            for batch in decode_batches(
+                pixels, size=size, batch_size=BATCH, workers=workers
+            ):
+                rows = np.asarray(new, np.int64)[batch.rows]
+                content = self.encoder(batch.images)
+                if cache is not None and len(rows):
+                    cache.add([keys[row] for row in rows], content)
+                failures = {new[row]: why for row, why in batch.failures.items()}
+                yield Encoded(rows, content, failures)
+                bar.update(len(rows) + len(failures))
+
+    def score(
+        self, content: Shaped[np.ndarray, "image ..."]
+    ) -> Float[np.ndarray, " image"]:
+        """Stars of what `encode` gave."""
+        if not len(content):
+            return np.zeros(0, np.float32)
+        adapted = self.adapted
+        if adapted is None:
+            adapted = self.personalizer.init(self.prior)
+        parts = []
+        for start in range(0, len(content), BATCH):
+            batch = content[start : start + BATCH]
+            unit = _scores(
+                self.prior,
+                adapted,
+                self.feature_map,
+                jnp.asarray(padded(batch, BATCH)),
+                personalizer=self.personalizer,
+            )
+            parts.append(np.asarray(unit)[: len(batch)])
+        return self.to_stars(np.concatenate(parts))
+
+    def adapt_encoded(
+        self,
+        content: Shaped[np.ndarray, "image ..."],
+        stars: Sequence[float] | Float[np.ndarray, " image"],
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> "Model":
+        """`adapt`, of what `encode` gave."""
+        unit = self.to_unit(np.asarray(stars, np.float32), count=len(content))
+        room = capacity(len(content))
+        adapted = _adapted(
+            self.prior,
+            self.feature_map,
+            jnp.asarray(padded(content, room)),
+            jnp.asarray(padded(unit, room)),
+            jnp.arange(room) < len(content),
+            jax.random.key(0) if key is None else key,
+            personalizer=self.personalizer,
+        )
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(adapted)):
+            raise FloatingPointError(
+                f"adapting to {len(content)} ratings gave values that are not finite; "
+                "lower the method's rates, or use the method ridge"
+            )
+        return self.replace(adapted=adapted, ratings=len(content))
+
+    def store(self, content: Shaped[np.ndarray, "image ..."]) -> ImageStore:
+        """What a personalizer reads, of what `encode` gave."""
+        return _store(self.feature_map, jnp.asarray(content))
+
+    def open_cache(self, folder: str | Path) -> FeatureCache | None:
+        """The features of photographs seen before; None where the network adapts."""
+        if self.encoder.features is None:
+            return None
+        encoder = self.encoder
+        return FeatureCache(folder, trunk=encoder.identity, width=encoder.width)
+
+    def to_stars(self, unit: Any) -> Any:
+        """The prior's unit scores [image] as stars of `scale`."""
+        (low, high), (least, most) = self.scale, self.prior_scale
+        share = (unit * most - least) / (most - least)
+        return (low + share * (high - low)).astype(np.float32)
+
+    def save_taste(self, path: str | Path) -> Path:
+        """Writes what the ratings changed as a small file (`serve.taste`)."""
+        from jiaa.serve import taste  # which reads models itself
+
+        return taste.save(path, self)
+
+    def to_unit(
+        self, stars: Float[np.ndarray, " image"], *, count: int
+    ) -> Float[np.ndarray, " image"]:
+        """Stars of `scale` as the prior's unit scores.
+
+        Raises:
+          ValueError: not `count` of them, none, or some off the scale.
+        """
+        (low, high), (least, most) = self.scale, self.prior_scale
+        if stars.shape != (count,) or not count:
+            raise ValueError(
+                f"stars of shape {stars.shape} for {count} photographs; expected one "
+                "a photograph, and one photograph at least"
+            )
+        off = ~((stars >= low) & (stars <= high))
+        if off.any():
+            row = int(off.argmax())
+            raise ValueError(
+                f"photograph {row} has {stars[row]:g} stars; expected {low:g} to "
+                f"{high:g}. Correct it, or load the model with scale=(low, high)"
+            )
+        share = (stars - low) / (high - low)
+        return ((least + share * (most - least)) / most).astype(np.float32)
+
+
+def predict_unit(model: Model, pixels: Array) -> Float[Array, " image"]:
+    """Unit scores of pixels [image height width 3], traceable: for export and maps."""
+    adapted = model.adapted
+    if adapted is None:
+        adapted = model.personalizer.init(model.prior)
+    features = model.encoder.features
+    content = pixels if features is None else features(pixels)
+    return _scores(
+        model.prior,
+        adapted,
+        model.feature_map,
+        content,
+        personalizer=model.personalizer,
+    )
+
+
+def as_list(photos: Photos) -> list[Photo]:
+    """One photograph or several as a list; folders become the photographs in them."""
+    single = isinstance(photos, str | Path | Image.Image) or (
+        isinstance(photos, np.ndarray) and photos.ndim == 3
+    )
+    listed: list[Any] = [photos] if single else list(photos)  # pyright: ignore
+    result = []
+    for photo in listed:
+        folder = isinstance(photo, str | Path) and Path(photo).is_dir()
+        result += find_photos([photo]) if folder else [photo]
+    return result
+
+
+def padded(values: Shaped[np.ndarray, "row ..."], rows: int) -> np.ndarray:
+    """`values` with rows of zeros appended."""
+    return np.pad(values, [(0, rows - len(values))] + [(0, 0)] * (values.ndim - 1))
+
+
+def capacity(ratings: int) -> int:
+    """Rows that so many ratings are padded to, so that few programs serve all."""
+    return max(SMALLEST_SUPPORT, 1 << (ratings - 1).bit_length())
+
+
+def _store(feature_map: FeatureMap | None, content: Array) -> ImageStore:
+    if content.ndim == 4:
+        return ImageStore(images=content)
+    return ImageStore(features=content if feature_map is None else feature_map(content))
+
+
+def _all_of(scores: Array, mask: Bool[Array, " image"]) -> Examples:
+    return Examples(jnp.arange(scores.shape[0]), scores, mask)
+
+
+@functools.partial(jax.jit, static_argnames="personalizer")
+def _scores(prior, adapted, feature_map, content, *, personalizer):
+    count = content.shape[0]
+    query = _all_of(jnp.zeros(count), jnp.ones(count, bool))
+    store = _store(feature_map, content)
+    return personalizer.predict(prior, adapted, query, store)
+
+
+@functools.partial(jax.jit, static_argnames="personalizer")
+def _adapted(prior, feature_map, content, scores, mask, key, *, personalizer):
+    support = _all_of(scores, mask)
+    episode = Episode(jnp.zeros((), jnp.int32), support, support)
+    return personalizer.adapt(prior, episode, _store(feature_map, content), key=key)

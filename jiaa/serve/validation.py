@@ -1,0 +1,129 @@
+"""What a person's ratings are worth: SROCC on ratings of theirs that were held back."""
+
+import dataclasses
+import math
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int, Key, Shaped
+
+from jiaa.data.tasks import user_id
+from jiaa.evaluate import personalization
+from jiaa.serve.model import Model, capacity, padded
+from jiaa.types import UserTasks
+
+FEWEST = 10  # ratings; with fewer, a coefficient of two held-back ratings says nothing
+HELD_BACK = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """The prior and the person's model on ratings that the latter did not learn from.
+
+    Attributes:
+      ratings: how many there are.
+      shots: how many each model learned from.
+      splits: in how many random splits the coefficient exists.
+      before: SROCC of the prior, mean over splits.
+      after: SROCC of the adapted model, mean over the same splits.
+      error: standard error of `after - before`, corrected for splits that overlap
+        (Nadeau and Bengio, Machine Learning 52, 2003).
+    """
+
+    ratings: int
+    shots: int
+    splits: int
+    before: float
+    after: float
+    error: float
+
+    @property
+    def verdict(self) -> str:
+        """In words, for the person."""
+        gain = self.after - self.before
+        if gain <= 0:
+            return (
+                f"these {self.ratings} ratings do not help yet: without them the "
+                "ranking is as good. Rate more photographs, as different as you can"
+            )
+        if gain < self.error:
+            return (
+                f"these {self.ratings} ratings seem to help, but are too few to be "
+                "sure; rate more photographs"
+            )
+        return "your ratings help"
+
+    def __str__(self) -> str:
+        """Two lines."""
+        held = self.ratings - self.shots
+        return (
+            f"SROCC on {held} ratings held back, {self.splits} splits: "
+            f"before {self.before:.3f}, after {self.after:.3f} "
+            f"({self.after - self.before:+.3f} ± {self.error:.3f})\n{self.verdict}"
+        )
+
+
+def cross_validate(
+    model: Model,
+    content: Shaped[np.ndarray, "image ..."],
+    stars: Float[np.ndarray, " image"],
+    *,
+    shots: int | None = None,
+    splits: int = 20,
+    key: Key[jax.Array, ""] | None = None,
+) -> Validation | None:
+    """Learns from part of the ratings and predicts the others, on random splits.
+
+    The protocol of `evaluate.personalization`, for one user.
+
+    Args:
+      model: its own taste plays no part.
+      content: of the rated photographs, from `model.encode`.
+      stars: in `model.scale`.
+      shots: ratings to learn from; four fifths of all by default.
+      splits: how many.
+      key: of the splits.
+
+    Returns:
+      None where nothing can be said: fewer than `FEWEST` ratings, or all equal.
+
+    Raises:
+      ValueError: stars off the scale.
+    """
+    unit = model.to_unit(np.asarray(stars, np.float32), count=len(content))
+    count = len(unit)
+    if count < FEWEST or np.ptp(unit) == 0:
+        return None
+    shots = shots or round((1 - HELD_BACK) * count)
+    room = capacity(count)
+    ids: Int[np.ndarray, " rating"] = np.arange(room, dtype=np.int32)
+    tasks = UserTasks(
+        user_id=np.asarray([user_id("me")], np.int32),
+        image_ids=np.where(ids < count, ids, 0)[None],
+        scores=padded(unit, room)[None],
+        mask=(ids < count)[None],
+    )
+    results = personalization(
+        model.personalizer,
+        model.prior,
+        tasks,
+        model.store(padded(content, room)),
+        shots=(shots,),
+        repeats=splits,
+        progress=False,
+        key=jax.random.key(0) if key is None else key,
+    )
+    before, after = (results.values[x][0, 0] for x in ("generic_srocc", "srocc"))
+    both = np.isfinite(before) & np.isfinite(after)
+    if both.sum() < 2:
+        return None
+    gain = (after - before)[both]
+    overlap = 1 / both.sum() + (count - shots) / shots
+    return Validation(
+        ratings=count,
+        shots=shots,
+        splits=int(both.sum()),
+        before=float(before[both].mean()),
+        after=float(after[both].mean()),
+        error=math.sqrt(float(gain.var(ddof=1)) * overlap),
+    )
