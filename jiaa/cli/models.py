@@ -95,7 +95,7 @@ def _located(path: str | os.PathLike[str]) -> tuple[Path, Path]:
 
 
 def _record(folder: Path, weights: Path) -> dict[str, Any]:
-    """What config.json tells, where the weights lie, and the summary if there is one."""
+    """What config.json tells, where the weights lie, and the summary if any."""
     record = read_record(folder / CONFIG) | {"source": str(weights)}
     summary = folder / "summary.json"
     if summary.is_file():

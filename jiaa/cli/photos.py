@@ -1,10 +1,14 @@
 """`jiaa score`, `jiaa personalize` and `jiaa rate`: a person's own photographs."""
 
 import argparse
+import contextlib
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from jiaa.cli.launch import EXPECTED, in_words
 from jiaa.cli.models import open_model
@@ -13,6 +17,7 @@ from jiaa.serve import score as scoring
 from jiaa.serve.cache import default_folder
 from jiaa.serve.photos import find_photos
 from jiaa.serve.ratings import read_rated
+from jiaa.serve.session import Session, open_album, read_own
 from jiaa.serve.validation import FEWEST, cross_validate
 
 UNREADABLE = 3  # exit code: all is done, but some photographs could not be read
@@ -80,10 +85,61 @@ def personalize(arguments: Sequence[str]) -> int:
     return _tell_failures(failures)
 
 
+def rate(arguments: Sequence[str]) -> int:
+    """`jiaa rate`: serves the rating page until it is interrupted."""
+    flags = _rate_parser().parse_args(arguments)
+    server_module = _server()
+    low, high = flags.scale
+    if not (low == int(low) and high == int(high) <= 9):
+        raise ValueError(
+            f"--scale {low:g} {high:g}: expected whole numbers up to 9, one a key"
+        )
+    album = open_album(flags.photos, most=flags.most)
+    model = open_model(
+        flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
+    )
+    read_own(flags.ratings, scale=model.scale)  # wrong rows are told before the work
+    batches = list(
+        model.stream(
+            album.paths,
+            cache=model.open_cache(flags.cache),
+            workers=flags.workers,
+            progress=not flags.quiet,
+        )
+    )
+    rows = np.concatenate([batch.rows for batch in batches])
+    content = np.concatenate([batch.content for batch in batches if len(batch.rows)])
+    order = np.argsort(rows)
+    _tell_failures([why for batch in batches for why in batch.failures.values()])
+    session = Session(
+        model,
+        album.select(rows[order].tolist()),
+        content[order],
+        ratings=flags.ratings,
+        taste=flags.out,
+    )
+    server = server_module.Server(session, port=flags.port)
+    print(f"Rate at {server.url}\nCtrl-C ends; {flags.ratings} has every rating.")
+    sys.stdout.flush()
+    if flags.browser:
+        webbrowser.open(server.url)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    return 0
+
+
+def _server():
+    try:
+        from jiaa.serve import server
+    except ImportError as error:
+        raise ImportError(
+            f"the rating page needs {error.name}: pip install 'jiaa[rate]'"
+        ) from error
+    return server
+
+
 def _readable(batches, stars):
     """Content of the photographs that could be read, and their stars."""
-    import numpy as np
-
     rows = np.concatenate([batch.rows for batch in batches])
     if not len(rows):
         raise ValueError("none of the rated photographs could be read")
@@ -149,6 +205,34 @@ def _personalize_parser() -> argparse.ArgumentParser:
     parser.add_argument("--worker", help="whose ratings, if the file has several")
     _add_method(parser)
     _add_scale(parser, (1.0, 5.0), "1 5")
+    return parser
+
+
+def _rate_parser() -> argparse.ArgumentParser:
+    parser = _parser("rate", "A local page that asks for your stars and learns.")
+    parser.add_argument("photos", type=Path, help="folder of photographs")
+    _add_model(parser)
+    parser.add_argument(
+        "--ratings",
+        type=Path,
+        default=Path("ratings.csv"),
+        help="read if it is there, and written at each rating (%(default)s)",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="TASTE", help="keep a taste file as well"
+    )
+    _add_method(parser)
+    _add_scale(parser, (1.0, 5.0), "1 5; whole numbers up to 9, for the keys")
+    parser.add_argument(
+        "--most",
+        type=_count,
+        default=2000,
+        help="of a larger folder, draw so many photographs (%(default)s)",
+    )
+    parser.add_argument("--port", type=int, default=0, help="any free one")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="do not open it"
+    )
     return parser
 
 

@@ -53,7 +53,16 @@ def all_shots(runs: Sequence[Run]) -> list[int]:
 
 
 def results_table(runs: Sequence[Run], *, metric: str) -> str:
-    """Method x shots of runs on one dataset: mean, spread, generic, users, skipped."""
+    """`results_rows` in markdown."""
+    header, *rows = results_rows(runs, metric=metric)
+    return markdown(header, rows)
+
+
+def results_rows(runs: Sequence[Run], *, metric: str) -> list[list[str]]:
+    """Method x shots of runs on one dataset: mean, spread, generic, users, skipped.
+
+    The first row is the header.
+    """
     _one_dataset(runs)
     header = ["method", "ratings", title(metric), "generic", "change", "users"]
     header += ["repeats", "skipped"]
@@ -63,7 +72,7 @@ def results_table(runs: Sequence[Run], *, metric: str) -> str:
             row = run.row(metric, shots)
             if row is not None:
                 rows.append([label, *_cells(row)])
-    return markdown(header, rows)
+    return [header, *rows]
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -54,7 +54,7 @@ class Encoder:
     def __call__(
         self, images: UInt8[np.ndarray, "image height width 3"]
     ) -> Shaped[np.ndarray, "image ..."]:
-        """Up to `BATCH` images encoded; fewer are padded, so that one program serves."""
+        """Up to `BATCH` images encoded; padded, so that one program serves all."""
         if self.features is None or not len(images):
             return images
         padding = [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)]

@@ -1,4 +1,4 @@
-"""A person's photographs: found in folders, decoded in parallel, handed on in batches."""
+"""A person's photographs: found in folders, decoded in parallel, in batches."""
 
 import dataclasses
 import itertools

@@ -1,0 +1,375 @@
+"""One person rates one folder: the state behind the page, without any network.
+
+Each rating is on the disk before it is answered, then learned from, and the next
+photograph is chosen. A session that is started again on the same ratings.csv goes on.
+"""
+
+import dataclasses
+import functools
+import threading
+import time
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from jiaa.data.folder import ONLY_WORKER, read_ratings
+from jiaa.data.images import AnyPath
+from jiaa.data.table import DataError, check_image_name
+from jiaa.models.heads import warp_features
+from jiaa.serve import questions
+from jiaa.serve.model import Model, capacity
+from jiaa.serve.photos import find_photos
+from jiaa.serve.ratings import write_ratings
+from jiaa.types import Episode, Examples
+
+ROOM = 64  # ratings that the first compiled program holds; doubled before it is full
+SHOWN = 12  # places of the ranking on the page
+
+
+@dataclasses.dataclass(frozen=True)
+class Album:
+    """The photographs of one folder: names relative to it, and files."""
+
+    root: Path
+    names: tuple[str, ...]
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.names)
+
+    def select(self, rows: Sequence[int]) -> "Album":
+        """Some of them."""
+        names, paths = (tuple(x[r] for r in rows) for x in (self.names, self.paths))
+        return Album(self.root, names, paths)
+
+
+def open_album(folder: AnyPath, *, most: int | None = None, seed: int = 0) -> Album:
+    """The photographs under `folder`; links that lead out of it are passed over.
+
+    Args:
+      folder: with photographs in it.
+      most: of a larger folder, so many are drawn.
+      seed: of the draw.
+
+    Raises:
+      NotADirectoryError: it is no folder.
+      FileNotFoundError: there is no photograph in it.
+    """
+    root = Path(folder).resolve()
+    if not root.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder; name one with photographs")
+    found: dict[str, Path] = {}
+    for path in find_photos([root]):
+        name = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+        if check_image_name(name)[1] is None and inside(path, root):
+            found[name] = path
+    album = Album(root, tuple(found), tuple(found.values()))
+    if most is None or len(album) <= most:
+        return album
+    draw = np.random.default_rng(seed).permutation(len(album))[:most]
+    return album.select(sorted(draw.tolist()))
+
+
+def inside(path: Path, root: Path) -> bool:
+    """Whether `path`, all links followed, lies under `root`, which has none."""
+    return path.resolve().is_relative_to(root)
+
+
+class Session:
+    """Ratings of an album by one person, and the model that learns them.
+
+    Thread-safe: each public method runs alone.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        album: Album,
+        content: Shaped[np.ndarray, "image ..."],
+        *,
+        ratings: AnyPath,
+        taste: AnyPath | None = None,
+    ):
+        """Goes on where `ratings` stops, and compiles what an update needs.
+
+        Args:
+          model: `scale` is that of the stars.
+          album: the photographs.
+          content: theirs, from `model.encode`.
+          ratings: ratings.csv, read if it is there and rewritten at each rating.
+          taste: where to keep the taste file as well.
+
+        Raises:
+          DataError: a ratings.csv with wrong rows, or with several people's.
+        """
+        self.album, self.path = album, Path(ratings)
+        self._model, self._taste = model, taste
+        self._store = model.store(content)
+        self._rows = {name: row for row, name in enumerate(album.names)}
+        self._stars = read_own(self.path, scale=model.scale)
+        self._lock = threading.RLock()
+        self._seconds = 0.0
+        self._state = questions.start(self._learned_from())
+        self._history: list[tuple[str, int]] = []
+        for name, stars in self._stars.items():
+            if name in self._rows:
+                self._state = questions.tell(self._state, self._rows[name], stars)
+                self._history.append(("rate", self._rows[name]))
+        room = max(ROOM, capacity(len(self._stars) + 1))
+        self._program = self._compiled(room), room
+        self._larger: threading.Thread | None = None
+        self._update()
+        self._before = self._ranks()
+        self._asked = self._ask()
+
+    def view(self) -> dict[str, Any]:
+        """What the page shows: the question, why, the ranking and how it moved."""
+        with self._lock:
+            low, high = self._model.scale
+            ranks = self._ranks()
+            order = np.argsort(ranks)[:SHOWN]
+            return {
+                "scale": [round(low), round(high)],
+                "photos": len(self.album),
+                "rated": len(self._state.rated),
+                "skipped": len(self._state.skipped),
+                "can_undo": bool(self._history),
+                "milliseconds": round(1000 * self._seconds, 1),
+                "question": self._question(),
+                "moved": int(np.sum(ranks != self._before)),
+                "ranking": [
+                    {
+                        "image": int(row),
+                        "name": self.album.names[row],
+                        "score": self._shown(row),
+                        "stars": self._stars.get(self.album.names[row]),
+                        "up": int(self._before[row] - ranks[row]),
+                    }
+                    for row in order
+                ],
+            }
+
+    def rate(self, image: int, stars: float) -> dict[str, Any]:
+        """Keeps a rating, learns, and asks the next; a second one replaces the first.
+
+        Raises:
+          ValueError: no such photograph, or stars off the scale.
+          OSError: ratings.csv cannot be written; nothing has changed then.
+        """
+        with self._lock:
+            started = time.perf_counter()
+            name = self._name(image)
+            low, high = self._model.scale
+            if not low <= stars <= high:
+                raise ValueError(f"{stars:g} stars; expected {low:g} to {high:g}")
+            kept = {k: v for k, v in self._stars.items() if k != name} | {name: stars}
+            write_ratings(self.path, kept)
+            self._stars = kept
+            if image not in self._state.rated:
+                self._state = questions.tell(self._state, image, stars)
+            self._history = [x for x in self._history if x != ("rate", image)]
+            self._history.append(("rate", image))
+            return self._learn(started)
+
+    def skip(self, image: int) -> dict[str, Any]:
+        """Does not ask this photograph again in this session.
+
+        Raises:
+          ValueError: no such photograph.
+        """
+        with self._lock:
+            self._name(image)
+            self._state = questions.skip(self._state, image)
+            self._history.append(("skip", image))
+            self._asked = self._ask()
+            return self.view()
+
+    def undo(self) -> dict[str, Any]:
+        """Takes back the last rating or skip, and asks that photograph again.
+
+        Raises:
+          ValueError: there is nothing to take back.
+          OSError: ratings.csv cannot be written; nothing has changed then.
+        """
+        with self._lock:
+            started = time.perf_counter()
+            if not self._history:
+                raise ValueError("nothing to undo")
+            kind, image = self._history[-1]
+            if kind == "rate":
+                name = self._name(image)
+                kept = {k: v for k, v in self._stars.items() if k != name}
+                write_ratings(self.path, kept)
+                self._stars = kept
+            self._history.pop()
+            self._restart()
+            if kind == "skip":
+                self._asked = image
+                return self.view()
+            return self._learn(started, ask=image)
+
+    def _learn(self, started: float, *, ask: int | None = None) -> dict[str, Any]:
+        self._before = self._ranks()
+        self._update()
+        self._asked = self._ask() if ask is None else ask
+        self._seconds = time.perf_counter() - started
+        if 4 * len(self._stars) >= 3 * self._program[1]:
+            self._grow()
+        return self.view()
+
+    def _restart(self) -> None:
+        """The questions as if only what is left of the history had happened."""
+        state = dataclasses.replace(
+            self._state,
+            known=self._state.known[:, :0],
+            rated=(),
+            skipped=frozenset(x for kind, x in self._history if kind == "skip"),
+        )
+        for kind, image in self._history:
+            if kind == "rate":
+                state = questions.tell(state, image, None)
+        self._state = state
+
+    def _question(self) -> dict[str, Any] | None:
+        if self._asked is None:
+            return None
+        why = questions.reason(self._state, self._asked)
+        return {
+            "image": self._asked,
+            "name": self.album.names[self._asked],
+            "score": self._shown(self._asked),
+            "share": round(why.share, 4),
+            "like": list(why.like),
+        }
+
+    def _shown(self, image: int) -> float:
+        """Expected stars, on the scale: extremes of the model lie beyond its ends."""
+        return round(float(np.clip(self._scores[image], *self._model.scale)), 2)
+
+    def _ask(self) -> int | None:
+        return next(iter(questions.next_images(self._state, 1)), None)
+
+    def _name(self, image: int) -> str:
+        if not 0 <= image < len(self.album):
+            raise ValueError(
+                f"no photograph {image}; expected 0 to {len(self.album) - 1}"
+            )
+        return self.album.names[image]
+
+    def _learned_from(self) -> Float[np.ndarray, "image feature"]:
+        head = self._model.prior["params"].get("head", {})
+        return np.asarray(
+            warp_features(head, self._store.take(np.arange(len(self.album))))
+        )
+
+    def _ranks(self) -> np.ndarray:
+        """Each photograph's place, 0 the best."""
+        ranks = np.empty(len(self._scores), np.int64)
+        ranks[np.argsort(-self._scores, kind="stable")] = np.arange(len(ranks))
+        return ranks
+
+    def _support(self, room: int) -> Examples:
+        """The ratings of photographs that are here, padded to `room`."""
+        here = [(self._rows[n], s) for n, s in self._stars.items() if n in self._rows]
+        ids, scores = np.zeros(room, np.int32), np.zeros(room, np.float32)
+        mask = np.arange(room) < len(here)
+        if here:
+            rows, stars = zip(*here, strict=True)
+            ids[: len(here)] = rows
+            values = np.asarray(stars, np.float32)
+            scores[: len(here)] = self._model.to_unit(values, count=len(here))
+        return Examples(ids, scores, mask)
+
+    def _update(self) -> None:
+        """Learns all ratings anew, and scores all photographs."""
+        if len(self._stars) > self._program[1]:
+            self._grow()
+            assert self._larger is not None
+            self._larger.join()
+        program, room = self._program
+        support = self._support(room)
+        adapted, unit = program(
+            self._model.prior, self._store, support, jax.random.key(0)
+        )
+        rated = int(support.mask.sum())
+        if rated:
+            self._model = self._model.replace(adapted=adapted, ratings=rated)
+            if self._taste is not None:
+                self._model.save_taste(self._taste)
+        else:
+            self._model = self._model.replace(adapted=None, ratings=0)
+            start = self._model.personalizer.init(self._model.prior)
+            unit = _predicted(
+                self._model.prior,
+                start,
+                self._store,
+                personalizer=self._model.personalizer,
+            )
+        self._scores = np.asarray(self._model.to_stars(np.asarray(unit)))
+
+    def _compiled(self, room: int) -> Any:
+        """The program that learns up to `room` ratings."""
+        return _learned.lower(
+            self._model.prior,
+            self._store,
+            self._support(room),
+            jax.random.key(0),
+            personalizer=self._model.personalizer,
+        ).compile()
+
+    def _grow(self) -> None:
+        """Compiles the program of twice as many ratings beside the person's work."""
+        if self._larger is not None and self._larger.is_alive():
+            return
+
+        def compile_ahead(room: int) -> None:
+            program = self._compiled(room)
+            # One assignment: an update has the old pair or the new one.
+            self._program = program, room
+
+        self._larger = threading.Thread(
+            target=compile_ahead, args=(2 * self._program[1],), daemon=True
+        )
+        self._larger.start()
+
+
+def read_own(path: Path, *, scale: tuple[float, float]) -> dict[str, float]:
+    """Stars by image of a ratings.csv of one person; nothing where there is no file.
+
+    Raises:
+      DataError: wrong rows, or several people's.
+    """
+    if not path.is_file() or len(path.read_text(encoding="utf-8").split()) < 2:
+        return {}
+    ratings = read_ratings(path, scale=scale)
+    if set(ratings.worker.tolist()) != {ONLY_WORKER}:
+        raise DataError(
+            f"{path} has a column `worker`: it is not a file of this page's. Name "
+            "another with --ratings"
+        )
+    return dict(zip(ratings.image.tolist(), ratings.stars.tolist(), strict=True))
+
+
+@functools.partial(jax.jit, static_argnames="personalizer")
+def _learned(prior, store, support, key, *, personalizer) -> tuple[Any, Array]:
+    episode = Episode(jnp.zeros((), jnp.int32), support, support)
+    adapted = personalizer.adapt(prior, episode, store, key=key)
+    return adapted, _all_scores(prior, adapted, store, personalizer)
+
+
+@functools.partial(jax.jit, static_argnames="personalizer")
+def _predicted(prior, adapted, store, *, personalizer) -> Array:
+    return _all_scores(prior, adapted, store, personalizer)
+
+
+def _all_scores(prior, adapted, store, personalizer) -> Array:
+    count = len(store)
+    query = Examples(jnp.arange(count), jnp.zeros(count), jnp.ones(count, bool))
+    return personalizer.predict(prior, adapted, query, store)
