@@ -1,13 +1,26 @@
 """Shipped experiments made small: the same methods on fewer of everything."""
 
+import contextlib
+import dataclasses
 import importlib
 import inspect
 from pathlib import Path
 
+import flax.linen as nn
+import jax.numpy as jnp
 import pytest
 
+from jiaa.cli import run
 from jiaa.data import synthetic
-from jiaa.models.backbones import alexnet, inception_v3, resnet, squeezenet, vgg
+from jiaa.models import pretrained
+from jiaa.models.backbones import (
+    BACKBONES,
+    alexnet,
+    inception_v3,
+    resnet,
+    squeezenet,
+    vgg,
+)
 from jiaa.models.backbones.inception_v3 import Fork, Unit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,6 +114,55 @@ def _narrower(part):
     return tuple(map(_narrower, part)) if nested else part
 
 
+class Glance(nn.Module):
+    """One dense layer on the mean colours of a 4 x 4 grid."""
+
+    num_classes: int = 8
+    convolution: str | None = None
+    minimum_size = 8
+
+    @nn.compact
+    def __call__(self, x, *, mask=None, batch_statistics=False, dropout=False):
+        maps = nn.avg_pool(x, (8, 8), strides=(8, 8))
+        logits = nn.Dense(self.num_classes, name="dense")(jnp.mean(maps, axis=(1, 2)))
+        return {"logits": logits, "pooled": nn.relu(logits), "stages": {"fire": maps}}
+
+
+@contextlib.contextmanager
+def glancing():
+    """Registers the backbone "glance" while open."""
+    spec = dataclasses.replace(pretrained.SPECS["squeezenet"], feature_dim=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "glance", Glance)
+        patch.setitem(pretrained.SPECS, "glance", spec)
+        yield
+
+
+def glance_at(name, world, **changes):
+    """The experiment's config on the folder `world`, with the backbone "glance"."""
+    config = load(name)
+    with config.unlocked():
+        config.model.backbone = "glance"
+        if config.trunk.taps:
+            config.trunk.taps = (("logits",), ("fire.mean", "fire.std"))
+        if config.trunk.map == "kernel":
+            config.trunk.map_options.weights = (1.0, 0.5)
+    shrink(config, world)
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    return config
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_world, tmp_path_factory):
+    """The workdir of BA-PIAA on the tiny folder, trained."""
+    workdir = tmp_path_factory.mktemp("finished") / "ba"
+    with glancing():
+        config = glance_at("ba_piaa/oasis_squeezenet_one_view", tiny_world)
+        run.train(config, workdir, progress=False)
+    return workdir
+
+
 def shrink(config, world):
     """`config` on the folder `world`, or the embedded world as small; changed in place.
 
@@ -169,7 +231,7 @@ def _shrink_model(config):
 
 def _shrink_trunk(config):
     if config.trunk.sizes:
-        config.trunk.sizes = ((40, 48), 32)  # five crops have one of these shapes
+        config.trunk.sizes = ((40, 48), 32)  # five crops have one of these shapes[: len(config.trunk.sizes)]
     if config.trunk.five_crops:
         config.trunk.five_crops = 32
     if config.trunk.map == "kernel":

@@ -70,6 +70,9 @@ def save_program(
 
     Height and width are `model.encoder.size`. The program holds all weights, the
     adapted ones too, and runs on the kind of device that it was made on.
+
+    Raises:
+      ImportError: the package flatbuffers is missing.
     """
 
     def program(pixels):
@@ -78,9 +81,16 @@ def save_program(
 
     pixels = jax.ShapeDtypeStruct((batch, *model.encoder.size, 3), jnp.uint8)
     exported = jax_export.export(jax.jit(program))(pixels)
+    try:
+        serialized = exported.serialize()
+    except ImportError as error:
+        raise ImportError(
+            "a StableHLO program is written with flatbuffers: pip install "
+            "'jiaa[export]'"
+        ) from error
     path = Path(path)
     with replacing(path) as partial:
-        partial.write_bytes(exported.serialize())
+        partial.write_bytes(serialized)
     return path
 
 

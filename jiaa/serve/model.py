@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, PyTree, Shaped, UInt8
+from jaxtyping import Array, Bool, Float, Key, Num, PyTree, Shaped, UInt8
 from PIL import Image
 from tqdm import tqdm
 
@@ -27,8 +27,9 @@ from jiaa.serve.cache import FeatureCache, photo_key
 from jiaa.serve.photos import Photo, decode_batches, find_photos
 from jiaa.types import Episode, Examples, ImageStore, Personalizer
 
-Scale = tuple[float, float]
+Scale = tuple[float | int, float | int]
 Photos = Photo | Sequence[Photo]
+Stars = Sequence[float | int] | Num[np.ndarray, " image"]
 BATCH = 32
 SMALLEST_SUPPORT = 8  # ratings are padded to a power of two, this one at least
 
@@ -132,7 +133,7 @@ class Model:
     def adapt(
         self,
         photos: Photos,
-        stars: Sequence[float] | Float[np.ndarray, " image"],
+        stars: Stars,
         *,
         key: Key[Array, ""] | None = None,
     ) -> "Model":
@@ -243,7 +244,7 @@ class Model:
     def adapt_encoded(
         self,
         content: Shaped[np.ndarray, "image ..."],
-        stars: Sequence[float] | Float[np.ndarray, " image"],
+        stars: Stars,
         *,
         key: Key[Array, ""] | None = None,
     ) -> "Model":

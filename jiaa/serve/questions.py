@@ -74,7 +74,7 @@ def next_images(state: Questions, n: int) -> list[int]:
     return chosen
 
 
-def tell(state: Questions, image: int, stars: float | None) -> Questions:
+def tell(state: Questions, image: int, stars: float | int | None) -> Questions:
     """The state after the person gave `image` these stars, or any.
 
     A Gaussian process' variance follows from where it was asked: `stars` has no part.

@@ -193,7 +193,8 @@ def _changing(action: Callable[..., Any], **fields: type) -> Callable:
                 allowed = (int, float) if kind is float else (int,)
                 if type(found[name]) not in allowed:
                     raise ValueError(f"{name} is {found[name]!r}, no number")
-            view = await run_in_threadpool(action, **found)
+            given = {name: kind(found[name]) for name, kind in fields.items()}
+            view = await run_in_threadpool(action, **given)
         except ValueError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         except OSError as error:
@@ -213,6 +214,7 @@ class Server:
     """A session on a port of this machine.
 
     Attributes:
+      session: whose.
       port: which.
       url: what the person opens; it holds the token.
     """
@@ -223,6 +225,7 @@ class Server:
         Raises:
           OSError: the port is taken.
         """
+        self.session = session
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -23,7 +23,7 @@ from jiaa.data.images import AnyPath
 from jiaa.data.table import DataError, check_image_name
 from jiaa.models.heads import warp_features
 from jiaa.serve import questions
-from jiaa.serve.model import Model, capacity
+from jiaa.serve.model import Model, Scale, capacity
 from jiaa.serve.photos import find_photos
 from jiaa.serve.ratings import write_ratings
 from jiaa.types import Episode, Examples
@@ -148,7 +148,7 @@ class Session:
                     {
                         "image": int(row),
                         "name": self.album.names[row],
-                        "score": self._shown(row),
+                        "score": self._shown(int(row)),
                         "stars": self._stars.get(self.album.names[row]),
                         "up": int(self._before[row] - ranks[row]),
                     }
@@ -156,7 +156,7 @@ class Session:
                 ],
             }
 
-    def rate(self, image: int, stars: float) -> dict[str, Any]:
+    def rate(self, image: int, stars: float | int) -> dict[str, Any]:
         """Keeps a rating, learns, and asks the next; a second one replaces the first.
 
         Raises:
@@ -169,7 +169,7 @@ class Session:
             low, high = self._model.scale
             if not low <= stars <= high:
                 raise ValueError(f"{stars:g} stars; expected {low:g} to {high:g}")
-            kept = {k: v for k, v in self._stars.items() if k != name} | {name: stars}
+            kept = {k: v for k, v in self._stars.items() if k != name} | {name: float(stars)}
             write_ratings(self.path, kept)
             self._stars = kept
             if image not in self._state.rated:
@@ -340,7 +340,7 @@ class Session:
         self._larger.start()
 
 
-def read_own(path: Path, *, scale: tuple[float, float]) -> dict[str, float]:
+def read_own(path: Path, *, scale: Scale) -> dict[str, float]:
     """Stars by image of a ratings.csv of one person; nothing where there is no file.
 
     Raises:

@@ -1,0 +1,181 @@
+"""A session keeps each rating, learns it, and takes it back as if it never was."""
+
+import csv
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import jiaa
+from jiaa.data import DataError
+from jiaa.serve import session as sessions
+from jiaa.serve.ratings import write_ratings
+from jiaa.serve.session import Session, open_album
+
+
+@pytest.fixture(scope="module")
+def album(tiny_world):
+    return open_album(tiny_world / "images")
+
+
+@pytest.fixture(scope="module")
+def content(prior, album):
+    return prior.encode(album.paths)
+
+
+@pytest.fixture
+def begin(prior, album, content, tmp_path):
+    """Starts a session on the same ratings.csv."""
+    path = tmp_path / "ratings.csv"
+    return lambda **options: Session(prior, album, content, ratings=path, **options)
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return [(row["image"], float(row["score"])) for row in csv.DictReader(file)]
+
+
+def answer(session, *stars):
+    for each in stars:
+        session.rate(session.view()["question"]["image"], each)
+
+
+def test_each_rating_is_on_the_disk_and_learned(begin, prior, content):
+    session = begin()
+    asked = [session.view()["question"]["image"]]
+    answer(session, 5)
+    asked.append(session.view()["question"]["image"])
+    answer(session, 1)
+    view = session.view()
+    names = session.album.names
+    assert rows(session.path) == [(names[asked[0]], 5), (names[asked[1]], 1)]
+    assert (view["rated"], view["photos"]) == (2, len(names))
+    expected = prior.adapt_encoded(content[asked], [5, 1]).score(content)
+    order = np.argsort(-expected, kind="stable")[: len(view["ranking"])]
+    assert [row["image"] for row in view["ranking"]] == order.tolist()
+    found = [row["score"] for row in view["ranking"]]
+    np.testing.assert_allclose(found, expected[order].clip(1, 5), atol=0.006)
+
+
+def test_undo_is_as_if_it_had_never_been(begin):
+    session = begin()
+    answer(session, 4, 2)
+    before = session.view()
+    answer(session, 5)
+    session.undo()
+    after = session.view()
+    assert rows(session.path)[:2] == rows(session.path)
+    for key in ("rated", "skipped", "question", "can_undo"):
+        assert after[key] == before[key], key
+    names = [[row["name"] for row in view["ranking"]] for view in (before, after)]
+    assert names[0] == names[1]
+    session.undo()
+    session.undo()
+    assert not session.view()["can_undo"]
+    assert rows(session.path) == []
+    with pytest.raises(ValueError, match="nothing to undo"):
+        session.undo()
+
+
+def test_a_skipped_photograph_is_not_asked_until_undone(begin):
+    session = begin()
+    first = session.view()["question"]["image"]
+    view = session.skip(first)
+    assert view["question"]["image"] != first
+    assert view["skipped"] == 1
+    assert not session.path.exists()
+    assert session.undo()["question"]["image"] == first
+
+
+def test_a_session_goes_on_where_the_last_one_stopped(begin):
+    session = begin()
+    answer(session, 4, 2, 5)
+    again = begin()
+    first, second = session.view(), again.view()
+    for key in ("rated", "question", "can_undo"):
+        assert first[key] == second[key], key
+    assert [row["score"] for row in first["ranking"]] == [
+        row["score"] for row in second["ranking"]
+    ]
+
+
+def test_ratings_of_photographs_elsewhere_are_kept(begin, tmp_path):
+    write_ratings(tmp_path / "ratings.csv", {"elsewhere.jpg": 3.0})
+    session = begin()
+    answer(session, 4)
+    assert rows(session.path)[0] == ("elsewhere.jpg", 3)
+    assert session.view()["rated"] == 1
+
+
+def test_other_peoples_ratings_are_not_written_over(begin, tmp_path):
+    text = "worker,image,score\nann,a.jpg,3\n"
+    (tmp_path / "ratings.csv").write_text(text)
+    with pytest.raises(DataError, match="has a column `worker`"):
+        begin()
+    assert (tmp_path / "ratings.csv").read_text() == text
+
+
+def test_a_rating_that_cannot_be_written_is_not_learned(begin, monkeypatch):
+    session = begin()
+    answer(session, 4)
+    before = session.view()
+
+    def full(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(sessions, "write_ratings", full)
+    with pytest.raises(OSError, match="No space"):
+        answer(session, 5)
+    assert session.view() == before
+
+
+@pytest.mark.parametrize(("image", "stars"), [(-1, 3), (10**6, 3), (0, 0), (0, 6)])
+def test_wrong_ratings_are_refused(begin, image, stars):
+    session = begin()
+    with pytest.raises(ValueError, match="expected"):
+        session.rate(image, float(stars))
+    assert not session.path.exists()
+
+
+def test_the_programs_room_grows_beside_the_work(begin, monkeypatch):
+    monkeypatch.setattr(sessions, "ROOM", 8)
+    session = begin()
+    answer(session, *[1, 2, 3, 4, 5] * 2)
+    assert session.view()["rated"] == 10
+    assert session._program[1] == 16
+    assert threading.active_count() < 8
+
+
+def test_all_photographs_may_be_answered(begin, prior, album, content, tmp_path):
+    few = album.select([0, 1])
+    session = Session(prior, few, content[:2], ratings=tmp_path / "few.csv")
+    session.skip(0)
+    view = session.rate(1, 3)
+    assert view["question"] is None
+
+
+def test_the_taste_is_kept_as_well(begin, finished_run, content, tmp_path):
+    session = begin(taste=tmp_path / "me.safetensors")
+    answer(session, 4, 2)
+    mine = jiaa.load(finished_run, user=tmp_path / "me.safetensors")
+    assert mine.ratings == 2
+    ranking = session.view()["ranking"]
+    scores = mine.score(content)[[row["image"] for row in ranking]].clip(1, 5)
+    np.testing.assert_allclose([row["score"] for row in ranking], scores, atol=0.006)
+
+
+def test_a_link_out_of_the_folder_is_no_photograph_of_it(tmp_path, photos):
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "own.png").write_bytes(photos[0].read_bytes())
+    (tmp_path / "secret.png").write_bytes(photos[1].read_bytes())
+    os.symlink(tmp_path / "secret.png", tmp_path / "album" / "link.png")
+    os.symlink(tmp_path / "album" / "own.png", tmp_path / "album" / "alias.png")
+    assert open_album(tmp_path / "album").names == ("alias.png", "own.png")
+
+
+def test_of_a_large_folder_some_are_drawn(tiny_world):
+    some = open_album(tiny_world / "images", most=5)
+    assert len(some) == 5
+    assert some.names == open_album(tiny_world / "images", most=5).names
+    assert list(some.names) == sorted(some.names)
