@@ -108,7 +108,9 @@ def _dataset(runs: Sequence[Run]) -> list[str]:
     if is_synthetic(dataset):
         said = html.escape(SYNTHETIC_NOTE.replace("**", ""))
         parts.append(f'<strong class="synthetic">{said}</strong>')
-    metrics = dict.fromkeys(metric for run in runs for metric in run.metrics)
+    found = dict.fromkeys(metric for run in runs for metric in run.metrics)
+    # The literature's own measure first.
+    metrics = sorted(found, key=lambda metric: metric != "srocc")
     for metric in metrics:
         parts.append(f"<h3>{html.escape(tables.title(metric))}</h3>")
         parts.append(_table(tables.results_rows(runs, metric=metric)))

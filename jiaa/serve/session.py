@@ -169,7 +169,8 @@ class Session:
             low, high = self._model.scale
             if not low <= stars <= high:
                 raise ValueError(f"{stars:g} stars; expected {low:g} to {high:g}")
-            kept = {k: v for k, v in self._stars.items() if k != name} | {name: float(stars)}
+            kept = {k: v for k, v in self._stars.items() if k != name}
+            kept[name] = float(stars)
             write_ratings(self.path, kept)
             self._stars = kept
             if image not in self._state.rated:

@@ -1,4 +1,4 @@
-"""A finished run on the tiny folder, the folder's photographs, and a person's ratings."""
+"""A finished run on the tiny folder, the folder's photographs, a person's ratings."""
 
 import csv
 

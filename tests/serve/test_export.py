@@ -28,9 +28,7 @@ def test_an_export_scores_as_the_run_does(prior, mine, photos, tmp_path):
     np.testing.assert_array_equal(
         jiaa.load(folder).predict(photos), prior.predict(photos)
     )
-    again = jiaa.load(
-        folder / "model.safetensors", user=folder / "taste.safetensors"
-    )
+    again = jiaa.load(folder / "model.safetensors", user=folder / "taste.safetensors")
     np.testing.assert_array_equal(again.predict(photos), mine.predict(photos))
 
 

@@ -39,9 +39,7 @@ def test_paths_images_and_arrays_have_the_same_score(prior, photos):
 
 def test_a_folder_is_its_photographs(prior, photos, content):
     assert len({photo.parent for photo in photos}) == 1
-    np.testing.assert_array_equal(
-        prior.predict(photos[0].parent), prior.score(content)
-    )
+    np.testing.assert_array_equal(prior.predict(photos[0].parent), prior.score(content))
 
 
 def test_it_learns_as_the_evaluation_does(prior, mine, content, stars):

@@ -1,0 +1,249 @@
+"""`jiaa score`, `personalize` and `rate`, from files to files."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from experiments import glancing
+
+from jiaa.cli import photos
+from jiaa.data.folder import read_ratings
+from jiaa.models import trunk
+
+HERE = Path(__file__).resolve()
+
+
+@pytest.fixture(autouse=True)
+def known_backbone():
+    with glancing():
+        yield
+
+
+@pytest.fixture
+def images(tiny_world):
+    return tiny_world / "images"
+
+
+@pytest.fixture
+def score(finished_run, tmp_path):
+    """Runs `jiaa score`; returns its exit code."""
+
+    def call(*arguments):
+        shared = ["--prior", finished_run, "--cache", tmp_path / "cache", "--quiet"]
+        return photos.score([str(x) for x in (*arguments, *shared)])
+
+    return call
+
+
+@pytest.fixture
+def ratings(tiny_world, tmp_path):
+    """A file of one person's ratings."""
+    with (tiny_world / "ratings.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    workers = [row["worker"] for row in rows]
+    most = max(sorted(set(workers)), key=workers.count)
+    path = tmp_path / "my.csv"
+    mine = [f"{x['image']},{x['score']}\n" for x in rows if x["worker"] == most]
+    path.write_text("image,score\n" + "".join(mine))
+    return path
+
+
+@pytest.fixture
+def personalize(finished_run, images, tmp_path):
+    """Runs `jiaa personalize`; returns its exit code."""
+
+    def call(path, *arguments):
+        shared = ["--prior", finished_run, "--cache", tmp_path / "cache", "--quiet"]
+        shared += ["-o", tmp_path / "me.safetensors", "--photos", images]
+        given = ("--ratings", path, *arguments, *shared)
+        return photos.personalize([str(x) for x in given])
+
+    return call
+
+
+def test_csv_and_json_lines_hold_the_same_ranking(score, images, tmp_path):
+    assert score(images, "-o", tmp_path / "a.csv") == 0
+    assert score(images, "-o", tmp_path / "a.jsonl") == 0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert [{k: str(v) for k, v in json.loads(x).items()} for x in lines] == rows
+    assert len(rows) == len(list(images.iterdir()))
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert [int(row["rank"]) for row in rows] == list(range(1, len(rows) + 1))
+
+
+def test_the_best_are_printed_and_copied(score, images, tmp_path, capsys):
+    copies = tmp_path / "best"
+    score(images, "-o", tmp_path / "a.csv", "--top", "3", "--copy-to", copies)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        best = [Path(row["image"]).name for row in csv.DictReader(file)][:3]
+    printed = capsys.readouterr().out.splitlines()
+    assert [Path(line.split()[-1]).name for line in printed] == best
+    expected = [f"{rank}_{name}" for rank, name in enumerate(best, 1)]
+    assert sorted(path.name for path in copies.iterdir()) == expected
+
+
+def test_corrupt_files_are_listed_and_nothing_else_is_lost(
+    score, images, tmp_path, capsys
+):
+    broken = [tmp_path / "cut.jpg", tmp_path / "empty.png"]
+    whole = next(images.iterdir())
+    broken[0].write_bytes(whole.read_bytes()[:60])
+    broken[1].touch()
+    code = score(images, *broken, "-o", tmp_path / "a.csv")
+    said = capsys.readouterr().err
+    assert code == photos.UNREADABLE
+    assert "2 photographs could not be read" in said
+    assert re.search(r"cut\.jpg: not readable.*\n.*empty\.png: an empty file", said)
+    rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(list(images.iterdir()))
+
+
+def test_a_killed_call_goes_on_where_it_stopped(score, images, tmp_path, monkeypatch):
+    seen = []
+    true_features = trunk.batch_features
+
+    def counted(options, variables, pixels):
+        if hasattr(pixels, "devices"):  # not while shapes are computed
+            seen.append(len(pixels))
+        return true_features(options, variables, pixels)
+
+    monkeypatch.setattr(trunk, "batch_features", counted)
+    monkeypatch.setattr("jiaa.serve.model.BATCH", 8)
+    files = sorted(images.iterdir())
+    assert score(*files[:8], "-o", tmp_path / "part.csv") == 0
+    assert len(seen) == 1
+    assert score(images, "-o", tmp_path / "a.csv") == 0
+    assert len(seen) == -(-len(files) // 8)
+    assert score(images, "-o", tmp_path / "b.csv") == 0
+    assert len(seen) == -(-len(files) // 8)
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere: no such file or folder"),
+        (["IMAGES", "-o", "a.txt"], r"a\.txt: expected a name ending in \.csv"),
+        (["IMAGES", "--user", "no.safetensors"], "no.safetensors does not exist"),
+        (["IMAGES", "--set", "adapt.step=3"], "config has no 'adapt.step'"),
+    ],
+)
+def test_what_can_be_mended_is_told_in_one_message(
+    finished_run, images, arguments, said, tmp_path
+):
+    arguments = [str(images) if x == "IMAGES" else x for x in arguments]
+    shared = ["--prior", str(finished_run), "--cache", str(tmp_path)]
+    with pytest.raises(SystemExit, match=f"jiaa: .*{said}"):
+        photos.run(photos.score, [*arguments, *shared])
+
+
+def test_a_folder_that_is_no_run_is_named(images, tmp_path):
+    with pytest.raises(SystemExit, match=r"neither a finished run nor an export"):
+        photos.run(photos.score, [str(images), "--prior", str(tmp_path)])
+
+
+@pytest.mark.parametrize("method", [None, "ridge"])
+def test_a_taste_moves_the_ranking(
+    personalize, score, ratings, images, tmp_path, method, capsys
+):
+    chosen = [] if method is None else ["--method", method]
+    assert personalize(ratings, *chosen) == 0
+    said = capsys.readouterr().out
+    assert "need" in said or "SROCC" in said
+    assert re.search(r"me\.safetensors: the taste of \d+ ratings, [\d,]+ bytes", said)
+    score(images, "-o", tmp_path / "a.csv", "--scale", "1", "5")
+    score(images, "--user", tmp_path / "me.safetensors", "-o", tmp_path / "b.csv")
+    tables = [(tmp_path / name).read_text() for name in ("a.csv", "b.csv")]
+    assert tables[0] != tables[1]
+
+
+def test_enough_ratings_are_cross_validated(personalize, images, tmp_path, capsys):
+    names = sorted(path.name for path in images.iterdir())[:15]
+    path = tmp_path / "many.csv"
+    rows = (f"{name},{1 + number % 5}\n" for number, name in enumerate(names))
+    path.write_text("image,score\n" + "".join(rows))
+    assert personalize(path) == 0
+    pattern = r"SROCC on 3 ratings held back, \d+ splits: before (\S+), after (\S+) "
+    found = re.search(pattern, capsys.readouterr().out)
+    assert all(-1 <= float(value) <= 1 for value in found.groups())
+
+
+def test_several_peoples_ratings_need_a_name(personalize, tiny_world, capsys):
+    path = tiny_world / "ratings.csv"
+    with pytest.raises(SystemExit, match=r"people: .*--worker NAME"):
+        photos.run(lambda _: personalize(path), [])
+    with path.open(newline="") as file:
+        worker = next(csv.DictReader(file))["worker"]
+    assert personalize(path, "--worker", worker) == 0
+
+
+RATE = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from experiments import glancing
+from jiaa.cli import photos
+with glancing():
+    photos.rate(sys.argv[3:])
+"""
+
+
+@pytest.fixture
+def start(finished_run, images, tmp_path):
+    """Starts `jiaa rate` in a process; returns it and what sends it a request."""
+    running = []
+
+    def begin():
+        paths = [str(HERE.parents[2]), str(HERE.parents[1])]
+        given = ["--prior", finished_run, "--ratings", tmp_path / "my.csv"]
+        given += ["--cache", tmp_path / "cache", "--no-browser", "--quiet"]
+        command = [sys.executable, "-c", RATE, *paths, str(images), *map(str, given)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        url = re.search(r"http\S+", process.stdout.readline()).group()
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        opener.open(url).close()
+        root = url.partition("?")[0]
+
+        def send(path, body=None):
+            data = None if body is None else json.dumps(body).encode()
+            headers = {"Content-Type": "application/json", "Origin": root[:-1]}
+            request = urllib.request.Request(root + path, data, headers)
+            with opener.open(request) as answer:
+                return json.load(answer)
+
+        return process, send
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_killed_rating_page_loses_nothing_and_goes_on(start, tmp_path):
+    process, send = start()
+    state = send("api/state")
+    for stars in (5, 1):
+        rating = {"image": state["question"]["image"], "stars": stars}
+        state = send("api/rate", rating)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = read_ratings(tmp_path / "my.csv", scale=(1, 5))
+    assert kept.stars.tolist() == [5, 1]
+    _, again = start()
+    after = again("api/state")
+    assert after["rated"] == 2
+    assert after["question"] == state["question"]
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        again("api/rate", {"image": -1, "stars": 3})
