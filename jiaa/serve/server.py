@@ -230,6 +230,8 @@ class Server:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((ADDRESS, port))
+            # A browser that is faster than `run` waits instead of being refused.
+            self._socket.listen()
         except OSError as error:
             self._socket.close()
             raise OSError(
@@ -257,7 +259,11 @@ class Server:
         try:
             self._uvicorn.run(sockets=[self._socket])
         finally:
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Gives the port back."""
+        self._socket.close()
 
     def stop(self) -> None:
         """Ends `run`, from another thread."""

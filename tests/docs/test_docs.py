@@ -55,10 +55,20 @@ def sandbox(tiny_world, finished_run, tmp_path_factory):
         shutil.copy(path, root / "photos" / f"{letter}.jpg")
     given = {f"{letter}.jpg": 1.0 + i % 5 for i, letter in enumerate("abcdefghijkl")}
     write_ratings(root / "ratings.csv", given)
-    for name in ("blg", "ba"):
-        shutil.copytree(finished_run, root / "runs" / name)
+    shutil.copytree(finished_run, root / "runs" / "ba")
     with glancing():
+        config = small("blg_piaa/oasis_squeezenet", root / "FOLDER")
+        config.prior = str(root / "runs" / "ba")
+        run.train(config, root / "runs" / "blg", progress=False)
         yield root
+
+
+def small(name, folder):
+    """An experiment shrunk to what `finished_run` can be the prior of."""
+    seen = experiments.load("ba_piaa/oasis_squeezenet_one_view")
+    fields = {f"trunk.{x}": seen.trunk[x] for x in ("five_crops", "flip")}
+    fields |= {"trunk.sizes": ((40, 48),), "data.image_size": 40}
+    return experiments.glance_at(name, folder, **fields).unlock()
 
 
 def experiment(words):
@@ -75,11 +85,12 @@ def experiment(words):
             values[key] = word
     name = values["--config"].removeprefix("configs/").removesuffix(".py")
     assign(experiments.load(name).unlock(), settings)  # every flag is known
-    changes = dict(x.split("=", 1) for x in settings if x.startswith(("prior", "data")))
-    folder = changes.pop("data.root")
-    config = experiments.glance_at(name, folder, **changes)
-    function = getattr(run, Path(script).stem)
-    function(config, Path(values["--workdir"] + "_shrunk"), progress=False)
+    config = small(name, "FOLDER")
+    assign(config, [x for x in settings if x.startswith(("data.root=", "prior="))])
+    workdir = Path(values["--workdir"])
+    if Path(script).stem == "train":
+        workdir = workdir.with_name(f"{workdir.name}_again")  # the other is finished
+    getattr(run, Path(script).stem)(config, workdir, progress=False)
 
 
 def call(line):
@@ -108,7 +119,7 @@ def run_block(kind, code, names):
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_every_block_of_a_tutorial_runs(page, sandbox, monkeypatch):
     monkeypatch.chdir(sandbox)
-    monkeypatch.setattr(Server, "run", lambda server: None)
+    monkeypatch.setattr(Server, "run", Server.close)
     monkeypatch.setattr("webbrowser.open", lambda url: True)
     names = {"__name__": "__main__"}
     for kind, code in blocks(page):
