@@ -27,9 +27,9 @@ from scipy.stats import spearmanr
 
 from jiaa.cli.models import open_model
 from jiaa.data.folder import read_folder
-from jiaa.serve import questions
 from jiaa.serve.cache import default_folder
 from jiaa.serve.photos import decode_batches
+from jiaa.serve.questions import Design
 from jiaa.serve.server import Server
 from jiaa.serve.session import Session, open_album
 
@@ -126,8 +126,8 @@ def asked(model, content, rows, pool) -> np.ndarray:
 
     features = model.store(content[rows[pool]]).features
     warped = warp_features(model.prior["params"].get("head", {}), features)
-    state = questions.start(np.asarray(warped))
-    return pool[questions.next_images(state, RATINGS)]
+    design = Design.of(np.asarray(warped))
+    return pool[design.next_images(design.begin(), RATINGS)]
 
 
 def rate(flags) -> None:

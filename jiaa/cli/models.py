@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
-from ml_collections import ConfigDict
 
 from jiaa.cli import build, learners
 from jiaa.cli.finished import trunk_options
@@ -104,7 +103,7 @@ def _record(folder: Path, weights: Path) -> dict[str, Any]:
 
 
 def _choose(
-    config: ConfigDict,
+    config: Config,
     method: str | None,
     info: taste.Info | None,
     whole: bool | None,

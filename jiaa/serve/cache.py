@@ -82,7 +82,7 @@ class FeatureCache:
         """
         finite = np.isfinite(features).all(axis=1)
         records = np.zeros(int(finite.sum()), self._record)
-        kept = [key for key, good in zip(keys, finite, strict=True) if good]
+        kept = [keys[row] for row in np.flatnonzero(finite).tolist()]
         for row, key in enumerate(kept):
             records[row]["key"] = np.void(key)
         records["values"] = features[finite]

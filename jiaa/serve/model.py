@@ -10,6 +10,7 @@ Models are values: `adapt` returns a new one and leaves the old as it was.
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Key, Num, PyTree, Shaped, UInt8
 from PIL import Image
 from tqdm import tqdm
 
-from jiaa.data.images import ImageError
+from jiaa.data.images import AnyPath, ImageError
 from jiaa.models.feature_map import FeatureMap
 from jiaa.serve.cache import FeatureCache, photo_key
 from jiaa.serve.photos import Photo, decode_batches, find_photos
@@ -93,6 +94,7 @@ class Model:
       record: what config.json and an export's model card tell: JSON values.
       adapted: what a person's ratings changed; None: nobody's.
       ratings: how many those were.
+      room: how many rows they were padded to, where that shapes what adapted.
     """
 
     personalizer: Personalizer
@@ -105,6 +107,7 @@ class Model:
     record: Mapping[str, Any]
     adapted: PyTree | None = None
     ratings: int = 0
+    room: int = 0
 
     def __repr__(self) -> str:
         """One line: the arrays would fill a screen."""
@@ -187,14 +190,16 @@ class Model:
         """`photos` encoded in batches; those in the cache first.
 
         Args:
-          photos: a list.
+          photos: a list; of files, where there is a cache.
           cache: of this model's encoder (`open_cache`); what is new is added to it.
           workers: threads that decode.
           progress: whether to show a bar.
         """
         listed = list(photos)
         size = self.encoder.size
-        keys = [photo_key(p, size=size) for p in listed] if cache is not None else []
+        keys = []
+        if cache is not None:
+            keys = [photo_key(os.fspath(x), size=size) for x in listed]  # pyright: ignore
         known = cache.known(keys) if cache is not None else [False] * len(listed)
         new = [row for row, there in enumerate(known) if not there]
         old = [row for row, there in enumerate(known) if there]
@@ -265,13 +270,28 @@ class Model:
                 f"adapting to {len(content)} ratings gave values that are not finite; "
                 "lower the method's rates, or use the method ridge"
             )
-        return self.replace(adapted=adapted, ratings=len(content))
+        return self.replace(adapted=adapted, ratings=len(content), room=room)
+
+    def adapted_shapes(self, room: int) -> PyTree:
+        """What adapting to `room` rows gives, as shapes, computed without arrays."""
+        encoder = self.encoder
+        one = (encoder.width,) if encoder.features else (*encoder.size, 3)
+        kind = jnp.float32 if encoder.features else jnp.uint8
+        return _adapted.eval_shape(
+            self.prior,
+            self.feature_map,
+            jax.ShapeDtypeStruct((room, *one), kind),
+            jax.ShapeDtypeStruct((room,), jnp.float32),
+            jax.ShapeDtypeStruct((room,), jnp.bool_),
+            jax.random.key(0),
+            personalizer=self.personalizer,
+        )
 
     def store(self, content: Shaped[np.ndarray, "image ..."]) -> ImageStore:
         """What a personalizer reads, of what `encode` gave."""
         return _store(self.feature_map, jnp.asarray(content))
 
-    def open_cache(self, folder: str | Path) -> FeatureCache | None:
+    def open_cache(self, folder: AnyPath) -> FeatureCache | None:
         """The features of photographs seen before; None where the network adapts."""
         if self.encoder.features is None:
             return None
@@ -284,7 +304,7 @@ class Model:
         share = (unit * most - least) / (most - least)
         return (low + share * (high - low)).astype(np.float32)
 
-    def save_taste(self, path: str | Path) -> Path:
+    def save_taste(self, path: AnyPath) -> Path:
         """Writes what the ratings changed as a small file (`serve.taste`)."""
         from jiaa.serve import taste  # which reads models itself
 

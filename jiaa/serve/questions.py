@@ -8,35 +8,47 @@ only where.
 """
 
 import dataclasses
+from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 # Variance of a rating's noise, in units of the taste's mean variance. On training
 # raters of OASIS, a quarter and thrice of it made no difference.
 NOISE = 1.0
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Questions:
-    """What was asked of a set of photographs; a value, as `tell` returns a new one.
+class Asker(Protocol):
+    """What chooses the questions of a session; `Design` is one, Active-PAM another.
 
-    Attributes:
-      kernel: prior covariance of the taste; its mean variance is 1.
-      known: what the ratings so far took away, as columns: covariance now is kernel -
-        known known^T.
-      rated: rows, in the order of the ratings.
-      skipped: rows that are not to be asked.
+    States are values: `tell` returns a new one.
     """
 
-    kernel: Float[np.ndarray, "image image"]
-    known: Float[np.ndarray, "image rating"]
-    rated: tuple[int, ...] = ()
-    skipped: frozenset[int] = frozenset()
+    def begin(self, *, key: Key[Array, ""]) -> Any:
+        """The state before any rating."""
+        ...
 
-    def covariance(self) -> Float[np.ndarray, "image image"]:
-        """Of the taste, given the ratings so far."""
-        return self.kernel - self.known @ self.known.T
+    def next_images(self, state: Any, n: int) -> Int[Any, " next"]:
+        """Up to `n` rows to ask that were not told yet, best first."""
+        ...
+
+    def tell(self, state: Any, image: int, stars: float) -> Any:
+        """The state after the person gave `image` these stars."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Known:
+    """What the ratings so far tell.
+
+    Attributes:
+      taken: what they took of the variance, as columns: the covariance that is left is
+        kernel - taken taken^T.
+      rated: rows, in the order of the ratings.
+    """
+
+    taken: Float[np.ndarray, "image rating"]
+    rated: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,62 +64,67 @@ class Reason:
     like: tuple[int, ...]
 
 
-def start(features: Float[np.ndarray, "image feature"]) -> Questions:
-    """Nothing asked yet, of photographs with these features."""
-    centred = np.asarray(features, np.float32)
-    centred = centred - centred.mean(axis=0, keepdims=True)
-    kernel = centred @ centred.T
-    kernel /= max(float(np.trace(kernel)) / len(kernel), 1e-12)
-    return Questions(kernel, np.zeros((len(kernel), 0), np.float32))
+@dataclasses.dataclass(frozen=True, eq=False)
+class Design:
+    """Experimental design on a set of photographs.
 
-
-def next_images(state: Questions, n: int) -> list[int]:
-    """Up to `n` rows to ask, the most telling first; each as if those before were."""
-    chosen: list[int] = []
-    for _ in range(n):
-        gains = _gains(state)
-        row = int(gains.argmax())
-        if not np.isfinite(gains[row]):
-            break
-        chosen.append(row)
-        state = tell(state, row, None)
-    return chosen
-
-
-def tell(state: Questions, image: int, stars: float | int | None) -> Questions:
-    """The state after the person gave `image` these stars, or any.
-
-    A Gaussian process' variance follows from where it was asked: `stars` has no part.
+    Attributes:
+      kernel: prior covariance of the taste; its mean variance is 1.
     """
-    del stars
-    column = state.kernel[:, image] - state.known @ state.known[image]
-    column = column / np.sqrt(max(column[image], 0.0) + NOISE)
-    known = np.concatenate([state.known, column[:, None]], axis=1)
-    return dataclasses.replace(state, known=known, rated=(*state.rated, image))
 
+    kernel: Float[np.ndarray, "image image"]
 
-def skip(state: Questions, image: int) -> Questions:
-    """The state in which `image` is not asked."""
-    return dataclasses.replace(state, skipped=state.skipped | {image})
+    @classmethod
+    def of(cls, features: Float[np.ndarray, "image feature"]) -> "Design":
+        """The design on photographs with these features."""
+        centred = np.asarray(features, np.float32)
+        centred = centred - centred.mean(axis=0, keepdims=True)
+        kernel = centred @ centred.T
+        return cls(kernel / max(float(np.trace(kernel)) / len(kernel), 1e-12))
 
+    def begin(self, *, key: Any = None) -> Known:
+        """Nothing asked yet; nothing is drawn."""
+        del key
+        return Known(np.zeros((len(self.kernel), 0), np.float32))
 
-def reason(state: Questions, image: int, *, shown: int = 3) -> Reason:
-    """Why `image` would be asked now."""
-    covariance = state.covariance()
-    column = covariance[:, image]
-    removed = float((column**2).sum() / (max(column[image], 0.0) + NOISE))
-    order = np.argsort(-column, kind="stable")
-    like = [int(row) for row in order if row != image][:shown]
-    left = float(np.trace(covariance))
-    # Of the variance, what the rating takes from each photograph, noise included.
-    return Reason(removed / left if left > 0 else 0.0, tuple(like))
+    def covariance(self, state: Known) -> Float[np.ndarray, "image image"]:
+        """Of the taste, given the ratings so far."""
+        return self.kernel - state.taken @ state.taken.T
 
+    def next_images(self, state: Known, n: int) -> Int[np.ndarray, " next"]:
+        """Up to `n` rows, the most telling first; each as if those before were told."""
+        chosen: list[int] = []
+        for _ in range(min(n, len(self.kernel) - len(state.rated))):
+            chosen.append(int(self._gains(state).argmax()))
+            state = self.tell(state, chosen[-1], None)
+        return np.asarray(chosen, np.int64)
 
-def _gains(state: Questions) -> Float[np.ndarray, " image"]:
-    """Variance removed by asking each photograph; -inf where it must not be asked."""
-    covariance = state.covariance()
-    removed = np.einsum("ij,ij->j", covariance, covariance)
-    gains = removed / (np.maximum(np.diag(covariance), 0.0) + NOISE)
-    out: Int[np.ndarray, " out"] = np.asarray([*state.rated, *state.skipped], np.int64)
-    gains[out] = -np.inf
-    return gains
+    def tell(self, state: Known, image: int, stars: float | int | None) -> Known:
+        """The state after the person gave `image` these stars, or any.
+
+        A Gaussian process' variance follows from where it was asked: `stars` has no
+        part.
+        """
+        del stars
+        column = self.kernel[:, image] - state.taken @ state.taken[image]
+        column = column / np.sqrt(max(column[image], 0.0) + NOISE)
+        taken = np.concatenate([state.taken, column[:, None]], axis=1)
+        return Known(taken, (*state.rated, image))
+
+    def reason(self, state: Known, image: int, *, shown: int = 3) -> Reason:
+        """Why `image` would be asked now."""
+        covariance = self.covariance(state)
+        column = covariance[:, image]
+        removed = float((column**2).sum() / (max(column[image], 0.0) + NOISE))
+        order = np.argsort(-column, kind="stable")
+        like = [int(row) for row in order if row != image][:shown]
+        left = float(np.trace(covariance))
+        return Reason(removed / left if left > 0 else 0.0, tuple(like))
+
+    def _gains(self, state: Known) -> Float[np.ndarray, " image"]:
+        """Variance removed by asking each photograph; -inf where it was asked."""
+        covariance = self.covariance(state)
+        removed = np.einsum("ij,ij->j", covariance, covariance)
+        gains = removed / (np.maximum(np.diag(covariance), 0.0) + NOISE)
+        gains[list(state.rated)] = -np.inf
+        return gains

@@ -22,9 +22,9 @@ from jiaa.data.folder import ONLY_WORKER, read_ratings
 from jiaa.data.images import AnyPath
 from jiaa.data.table import DataError, check_image_name
 from jiaa.models.heads import warp_features
-from jiaa.serve import questions
 from jiaa.serve.model import Model, Scale, capacity
 from jiaa.serve.photos import find_photos
+from jiaa.serve.questions import Asker, Design
 from jiaa.serve.ratings import write_ratings
 from jiaa.types import Episode, Examples
 
@@ -46,8 +46,11 @@ class Album:
 
     def select(self, rows: Sequence[int]) -> "Album":
         """Some of them."""
-        names, paths = (tuple(x[r] for r in rows) for x in (self.names, self.paths))
-        return Album(self.root, names, paths)
+        return Album(
+            self.root,
+            tuple(self.names[row] for row in rows),
+            tuple(self.paths[row] for row in rows),
+        )
 
 
 def open_album(folder: AnyPath, *, most: int | None = None, seed: int = 0) -> Album:
@@ -96,6 +99,7 @@ class Session:
         *,
         ratings: AnyPath,
         taste: AnyPath | None = None,
+        asker: Asker | None = None,
     ):
         """Goes on where `ratings` stops, and compiles what an update needs.
 
@@ -105,6 +109,8 @@ class Session:
           content: theirs, from `model.encode`.
           ratings: ratings.csv, read if it is there and rewritten at each rating.
           taste: where to keep the taste file as well.
+          asker: chooses the questions, rows of the album; by default `Design` on the
+            features that the model learns from.
 
         Raises:
           DataError: a ratings.csv with wrong rows, or with several people's.
@@ -116,17 +122,16 @@ class Session:
         self._stars = read_own(self.path, scale=model.scale)
         self._lock = threading.RLock()
         self._seconds = 0.0
-        self._state = questions.start(self._learned_from())
-        self._history: list[tuple[str, int]] = []
-        for name, stars in self._stars.items():
-            if name in self._rows:
-                self._state = questions.tell(self._state, self._rows[name], stars)
-                self._history.append(("rate", self._rows[name]))
+        self._design = Design.of(self._learned_from())
+        self._asker: Asker = self._design if asker is None else asker
+        here = [self._rows[name] for name in self._stars if name in self._rows]
+        self._history: list[tuple[str, int]] = [("rate", row) for row in here]
         room = max(ROOM, capacity(len(self._stars) + 1))
         self._program = self._compiled(room), room
         self._larger: threading.Thread | None = None
         self._update()
         self._before = self._ranks()
+        self._recall()
         self._asked = self._ask()
 
     def view(self) -> dict[str, Any]:
@@ -138,8 +143,8 @@ class Session:
             return {
                 "scale": [round(low), round(high)],
                 "photos": len(self.album),
-                "rated": len(self._state.rated),
-                "skipped": len(self._state.skipped),
+                "rated": len(self._known.rated),
+                "skipped": sum(kind == "skip" for kind, _ in self._history),
                 "can_undo": bool(self._history),
                 "milliseconds": round(1000 * self._seconds, 1),
                 "question": self._question(),
@@ -173,10 +178,13 @@ class Session:
             kept[name] = float(stars)
             write_ratings(self.path, kept)
             self._stars = kept
-            if image not in self._state.rated:
-                self._state = questions.tell(self._state, image, stars)
+            new = ("rate", image) not in self._history
             self._history = [x for x in self._history if x != ("rate", image)]
             self._history.append(("rate", image))
+            if new:
+                self._tell(image, float(stars))
+            else:
+                self._recall()
             return self._learn(started)
 
     def skip(self, image: int) -> dict[str, Any]:
@@ -187,8 +195,8 @@ class Session:
         """
         with self._lock:
             self._name(image)
-            self._state = questions.skip(self._state, image)
-            self._history.append(("skip", image))
+            if ("skip", image) not in self._history:
+                self._history.append(("skip", image))
             self._asked = self._ask()
             return self.view()
 
@@ -210,7 +218,7 @@ class Session:
                 write_ratings(self.path, kept)
                 self._stars = kept
             self._history.pop()
-            self._restart()
+            self._recall()
             if kind == "skip":
                 self._asked = image
                 return self.view()
@@ -225,23 +233,25 @@ class Session:
             self._grow()
         return self.view()
 
-    def _restart(self) -> None:
-        """The questions as if only what is left of the history had happened."""
-        state = dataclasses.replace(
-            self._state,
-            known=self._state.known[:, :0],
-            rated=(),
-            skipped=frozenset(x for kind, x in self._history if kind == "skip"),
-        )
+    def _recall(self) -> None:
+        """What is known from the ratings of the history, and from nothing else."""
+        self._known = self._design.begin()
+        self._state = self._asker.begin(key=jax.random.key(0))
         for kind, image in self._history:
             if kind == "rate":
-                state = questions.tell(state, image, None)
-        self._state = state
+                self._tell(image, self._stars[self.album.names[image]])
+
+    def _tell(self, image: int, stars: float) -> None:
+        self._known = self._design.tell(self._known, image, stars)
+        if self._asker is self._design:
+            self._state = self._known
+        else:
+            self._state = self._asker.tell(self._state, image, stars)
 
     def _question(self) -> dict[str, Any] | None:
         if self._asked is None:
             return None
-        why = questions.reason(self._state, self._asked)
+        why = self._design.reason(self._known, self._asked)
         return {
             "image": self._asked,
             "name": self.album.names[self._asked],
@@ -255,7 +265,19 @@ class Session:
         return round(float(np.clip(self._scores[image], *self._model.scale)), 2)
 
     def _ask(self) -> int | None:
-        return next(iter(questions.next_images(self._state, 1)), None)
+        """The next question; None where all is answered or skipped.
+
+        A skipped photograph counts as told, as it is predicted: one that is like it
+        would be skipped as well.
+        """
+        answered = {image for _, image in self._history}
+        if len(answered) == len(self.album):
+            return None
+        state = self._state
+        for kind, image in self._history:
+            if kind == "skip" and ("rate", image) not in self._history:
+                state = self._asker.tell(state, image, self._shown(image))
+        return int(self._asker.next_images(state, 1)[0])
 
     def _name(self, image: int) -> str:
         if not 0 <= image < len(self.album):
@@ -301,7 +323,7 @@ class Session:
         )
         rated = int(support.mask.sum())
         if rated:
-            self._model = self._model.replace(adapted=adapted, ratings=rated)
+            self._model = self._model.replace(adapted=adapted, ratings=rated, room=room)
             if self._taste is not None:
                 self._model.save_taste(self._taste)
         else:

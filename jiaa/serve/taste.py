@@ -7,6 +7,7 @@ numbers: a taste file from elsewhere can be wrong, and can do nothing else.
 
 import dataclasses
 import json
+import math
 import os
 import struct
 from pathlib import Path
@@ -23,6 +24,7 @@ from jiaa.serve.model import Model, Scale
 
 FORMAT = "jiaa taste 1"
 HEADER_LIMIT = 1 << 20  # bytes of names and text; a taste has a few hundred
+ROOM_LIMIT = 1 << 20  # ratings of one person
 # Of an optimizer, to go on from; all ratings are learned again instead.
 LEFT_OUT = ("moments",)
 
@@ -37,6 +39,7 @@ class Info:
       whole: whether the whole network may adapt.
       scale: (low, high) stars of the person's ratings.
       ratings: how many were learned from.
+      room: `Model.room`.
     """
 
     prior: str
@@ -44,6 +47,7 @@ class Info:
     whole: bool
     scale: Scale
     ratings: int
+    room: int
 
 
 def save(path: str | os.PathLike[str], model: Model) -> Path:
@@ -58,7 +62,7 @@ def save(path: str | os.PathLike[str], model: Model) -> Path:
     arrays = {
         name: np.asarray(leaf, order="C")
         for name, leaf in _named(model.adapted).items()
-        if not np.array_equal(leaf, start[name])
+        if name not in start or not np.array_equal(leaf, start[name])
     }
     info = Info(
         prior=model.identity,
@@ -66,6 +70,7 @@ def save(path: str | os.PathLike[str], model: Model) -> Path:
         whole=model.encoder.features is None,
         scale=model.scale,
         ratings=model.ratings,
+        room=model.room,
     )
     text = {"format": FORMAT, "taste": json.dumps(dataclasses.asdict(info))}
     path = Path(path)
@@ -110,9 +115,10 @@ def load(path: str | os.PathLike[str], model: Model) -> Model:
             path,
             f"it was learned on another prior ({info.prior}; this is {model.identity})",
         )
-    start = model.personalizer.init(model.prior)
-    expected = _named(start)
-    limit = sum(leaf.nbytes for leaf in expected.values()) + HEADER_LIMIT
+    shapes = model.adapted_shapes(info.room)
+    expected = _shapes(shapes)
+    sizes = (math.prod(x.shape) * x.dtype.itemsize for x in expected.values())
+    limit = sum(sizes) + HEADER_LIMIT
     if path.stat().st_size > limit:
         raise _refused(path, f"{path.stat().st_size} bytes, more than all that adapts")
     found = {}
@@ -121,14 +127,29 @@ def load(path: str | os.PathLike[str], model: Model) -> Model:
             found[name] = file.get_tensor(name)
     for name, array in found.items():
         _check_array(path, name, array, expected)
-    merged = {**expected, **found}
-    flat, structure = jax.tree_util.tree_flatten_with_path(start)
-    leaves = [merged.get(_name(key), leaf) for key, leaf in flat]
     return model.replace(
-        adapted=jax.tree.unflatten(structure, leaves),
+        adapted=_filled(path, shapes, found, model),
         ratings=info.ratings,
+        room=info.room,
         scale=info.scale,
     )
+
+
+def _filled(path: Path, shapes: PyTree, found: dict, model: Model) -> PyTree:
+    """The adapted state of these shapes: what the file has, else what the prior has."""
+    start = model.personalizer.init(model.prior)
+    prior = {
+        _name(key): leaf for key, leaf in jax.tree_util.tree_leaves_with_path(start)
+    }
+    flat, structure = jax.tree_util.tree_flatten_with_path(shapes)
+    leaves = []
+    for key, shape in flat:
+        name = _name(key)
+        leaf = found.get(name, prior.get(name))
+        if leaf is None or np.shape(leaf) != shape.shape:
+            raise _refused(path, f"{name!r} is missing")
+        leaves.append(leaf)
+    return jax.tree.unflatten(structure, leaves)
 
 
 def _check_header(path: Path) -> None:
@@ -149,12 +170,16 @@ def _info(found: dict[str, Any]) -> Info:
     low, high = (float(end) for end in found["scale"])
     if not 0 <= low < high < float("inf"):
         raise ValueError(f"scale {found['scale']}")
+    ratings, room = int(found["ratings"]), int(found["room"])
+    if not 0 < ratings <= room <= ROOM_LIMIT:
+        raise ValueError(f"{ratings} ratings in {room} rows")
     return Info(
         prior=str(found["prior"]),
         method=str(found["method"]),
         whole=bool(found["whole"]),
         scale=(low, high),
-        ratings=int(found["ratings"]),
+        ratings=ratings,
+        room=room,
     )
 
 
@@ -174,8 +199,13 @@ def _check_array(path: Path, name: str, array: np.ndarray, expected: dict) -> No
 
 def _named(adapted: PyTree) -> dict[str, np.ndarray]:
     """What is kept of an adapted state, by name."""
+    return {name: np.asarray(leaf) for name, leaf in _shapes(adapted).items()}
+
+
+def _shapes(adapted: PyTree) -> dict[str, Any]:
+    """The leaves that are kept, by name; arrays or shapes."""
     flat = jax.tree_util.tree_leaves_with_path(adapted)
-    named = {_name(path): np.asarray(leaf) for path, leaf in flat}
+    named = {_name(path): leaf for path, leaf in flat}
     return {k: v for k, v in named.items() if k.split("/")[0] not in LEFT_OUT}
 
 

@@ -60,6 +60,8 @@ def sandbox(tiny_world, finished_run, tmp_path_factory):
         config = small("blg_piaa/oasis_squeezenet", root / "FOLDER")
         config.prior = str(root / "runs" / "ba")
         run.train(config, root / "runs" / "blg", progress=False)
+        quickstart = root / "runs" / "quickstart" / "blg_piaa"
+        shutil.copytree(root / "runs" / "blg", quickstart)
         yield root
 
 
@@ -124,6 +126,25 @@ def test_every_block_of_a_tutorial_runs(page, sandbox, monkeypatch):
     names = {"__name__": "__main__"}
     for kind, code in blocks(page):
         run_block(kind, code, names)
+
+
+def test_the_readmes_blocks_run(sandbox, monkeypatch):
+    """But those for several devices and hosts, whose commands are none of `jiaa`'s.
+
+    A first-time user's path: the quickstart's run (here: a small stand-in), a folder,
+    and the commands in the order of the page.
+    """
+    monkeypatch.chdir(sandbox)
+    monkeypatch.setattr(Server, "run", Server.close)
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+    ran = []
+    for kind, code in blocks(ROOT / "README.md"):
+        if kind == "bash" and not code.startswith("jiaa"):
+            continue
+        # The small stand-in's users have rated few photographs.
+        run_block(kind, code.replace("(10, 100)", "(2,)"), {"__name__": "__main__"})
+        ran.append(kind)
+    assert "python" in ran
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

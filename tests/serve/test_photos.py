@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jiaa.data.images import ImageError, decode_resized
+from jiaa.data.images import HAS_HEIF, ImageError, decode_resized
 from jiaa.serve.photos import decode_batches, decode_photo, find_photos
 
 
@@ -90,6 +90,20 @@ def test_exif_orientation_is_applied(tmp_path, kind):
     shown = decode_photo(photo, size=(16, 8))
     assert shown[:8].max() == 0
     assert shown[8:].min() == 255
+
+
+def test_heic_is_read_where_the_library_has_it(tmp_path):
+    path = tmp_path / "x.heic"
+    if not HAS_HEIF:
+        path.write_bytes(b"\0\0\0\x18ftypheic")
+        with pytest.raises(
+            ImageError, match=r"x\.heic: .*needs the package pillow-heif"
+        ):
+            decode_photo(path, size=(4, 4))
+        return
+    Image.new("RGB", (64, 64), (200, 30, 90)).save(path)
+    shown = decode_photo(path, size=(4, 4))
+    np.testing.assert_allclose(shown, np.full((4, 4, 3), (200, 30, 90)), atol=4)
 
 
 def test_an_array_that_is_no_photograph_is_refused():

@@ -167,7 +167,7 @@ def test_only_the_page_may_rate(ask, method):
 
 
 def test_a_photograph_is_sent_small_and_without_its_exif(served, ask):
-    server, root = served
+    _, root = served
     exif = Image.Exif()
     exif[0x010E] = "where I live"
     name = sorted(path.name for path in root.glob("*.png"))[3]
