@@ -7,9 +7,9 @@ python scripts/bench_serve.py rate        --prior runs/blg      --root FOLDER
 score: images/s of the whole, of decoding alone and of the trunk alone, nothing cached.
 personalize: SROCC before and after 30 ratings of each of 20 test raters, on the rest.
 rate: one test rater answers 30 questions through the real page in headless Chromium
-(pip install playwright); time of each update, and SROCC against 30 random photographs,
-both on photographs that were set aside and not shown; then the same without the page
-for `--raters` of them.
+(pip install playwright), and skips 33 of their photographs, on which both are measured
+that were learned: from the 30, and from 30 random others. Prints the time of each
+update. Then the same for `--raters` of them without the page, which asks the same.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from scipy.stats import spearmanr
 
 from jiaa.cli.models import open_model
 from jiaa.data.folder import read_folder
+from jiaa.models.heads import warp_features
 from jiaa.serve.cache import default_folder
 from jiaa.serve.photos import decode_batches
 from jiaa.serve.questions import Design
@@ -120,14 +121,12 @@ def personalize(flags) -> None:
     )
 
 
-def asked(model, content, rows, pool) -> np.ndarray:
-    """The 30 of a rater's ratings number `pool` that would be asked."""
-    from jiaa.models.heads import warp_features
-
-    features = model.store(content[rows[pool]]).features
+def asked(model, content, rows, aside) -> np.ndarray:
+    """The 30 of a rater's ratings that the page would ask, if `aside` are skipped."""
+    features = model.store(content[rows]).features
     warped = warp_features(model.prior["params"].get("head", {}), features)
     design = Design.of(np.asarray(warped))
-    return pool[design.next_images(design.begin(), RATINGS)]
+    return design.next_images(design.begin(), RATINGS, without=aside.tolist())
 
 
 def rate(flags) -> None:
@@ -140,9 +139,9 @@ def rate(flags) -> None:
         order = rng.permutation(len(rows))
         aside, pool = order[:SET_ASIDE], order[SET_ASIDE:]
         if not number and flags.browser:
-            _in_browser(model, album, content, rows[pool], stars[pool])
+            _in_browser(model, album, content, rows, stars, set(rows[aside].tolist()))
         randoms = [rng.permutation(pool)[:RATINGS] for _ in range(5)]
-        chosen = [asked(model, content, rows, pool), *randoms]
+        chosen = [asked(model, content, rows, aside), *randoms]
         found = [
             srocc(
                 model.adapt_encoded(content[rows[x]], stars[x]),
@@ -165,11 +164,12 @@ def rate(flags) -> None:
     )
 
 
-def _in_browser(model, album, content, rows, stars) -> None:
+def _in_browser(model, album, content, rows, stars, aside) -> None:
     """Answers the page's questions with a rater's stars; prints the times."""
     from playwright.sync_api import sync_playwright
 
     given = {album.names[row]: stars[i] for i, row in enumerate(rows)}
+    skipped = {album.names[row] for row in aside}
     own = sorted(rows.tolist())
     path = os.environ.get("JIAA_BROWSER") or shutil.which("chromium-headless-shell")
     learned, seen = [], []
@@ -183,15 +183,17 @@ def _in_browser(model, album, content, rows, stars) -> None:
             page = browser.new_page()
             page.goto(server.url)
             page.wait_for_selector("#ranking li")
-            for number in range(1, RATINGS + 1):
-                name = page.inner_text("#name")
+            while len(learned) < RATINGS:
+                name, said = (page.inner_text(x) for x in ("#name", "#progress"))
+                key = "s" if name in skipped else f"{given[name]:.0f}"
                 started = time.perf_counter()
-                page.keyboard.press(f"{given[name]:.0f}")
+                page.keyboard.press(key)
                 page.wait_for_function(
-                    "n => document.getElementById('progress').textContent"
-                    ".startsWith(n + ' of')",
-                    arg=number,
+                    "old => document.getElementById('progress').textContent !== old",
+                    arg=said,
                 )
+                if key == "s":
+                    continue
                 seen.append(1000 * (time.perf_counter() - started))
                 said = re.search(r"learned in (\d+)", page.inner_text("#moved"))
                 assert said is not None

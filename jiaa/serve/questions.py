@@ -8,7 +8,8 @@ only where.
 """
 
 import dataclasses
-from typing import Any, Protocol
+from collections.abc import Collection
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
@@ -18,8 +19,9 @@ from jaxtyping import Array, Float, Int, Key
 NOISE = 1.0
 
 
+@runtime_checkable
 class Asker(Protocol):
-    """What chooses the questions of a session; `Design` is one, Active-PAM another.
+    """What chooses the questions of a session; `Design` is one.
 
     States are values: `tell` returns a new one.
     """
@@ -28,8 +30,10 @@ class Asker(Protocol):
         """The state before any rating."""
         ...
 
-    def next_images(self, state: Any, n: int) -> Int[Any, " next"]:
-        """Up to `n` rows to ask that were not told yet, best first."""
+    def next_images(
+        self, state: Any, n: int, *, without: Collection[int] = ()
+    ) -> Int[Any, " next"]:
+        """Up to `n` rows to ask, best first; none that was told, nor of `without`."""
         ...
 
     def tell(self, state: Any, image: int, stars: float) -> Any:
@@ -91,11 +95,19 @@ class Design:
         """Of the taste, given the ratings so far."""
         return self.kernel - state.taken @ state.taken.T
 
-    def next_images(self, state: Known, n: int) -> Int[np.ndarray, " next"]:
-        """Up to `n` rows, the most telling first; each as if those before were told."""
+    def next_images(
+        self, state: Known, n: int, *, without: Collection[int] = ()
+    ) -> Int[np.ndarray, " next"]:
+        """Up to `n` rows, the most telling first; each as if those before were told.
+
+        Rows of `without` are not asked; what is not known of them counts all the same.
+        """
+        out = set(without)
         chosen: list[int] = []
-        for _ in range(min(n, len(self.kernel) - len(state.rated))):
-            chosen.append(int(self._gains(state).argmax()))
+        for _ in range(min(n, len(self.kernel) - len(out | set(state.rated)))):
+            gains = self._gains(state)
+            gains[list(out)] = -np.inf
+            chosen.append(int(gains.argmax()))
             state = self.tell(state, chosen[-1], None)
         return np.asarray(chosen, np.int64)
 

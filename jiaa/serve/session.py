@@ -265,19 +265,10 @@ class Session:
         return round(float(np.clip(self._scores[image], *self._model.scale)), 2)
 
     def _ask(self) -> int | None:
-        """The next question; None where all is answered or skipped.
-
-        A skipped photograph counts as told, as it is predicted: one that is like it
-        would be skipped as well.
-        """
-        answered = {image for _, image in self._history}
-        if len(answered) == len(self.album):
-            return None
-        state = self._state
-        for kind, image in self._history:
-            if kind == "skip" and ("rate", image) not in self._history:
-                state = self._asker.tell(state, image, self._shown(image))
-        return int(self._asker.next_images(state, 1)[0])
+        """The next question; None where all is answered or skipped."""
+        skipped = {image for kind, image in self._history if kind == "skip"}
+        found = self._asker.next_images(self._state, 1, without=skipped)
+        return int(found[0]) if len(found) else None
 
     def _name(self, image: int) -> str:
         if not 0 <= image < len(self.album):

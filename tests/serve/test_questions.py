@@ -54,6 +54,24 @@ def test_what_was_told_is_not_asked_again(design):
     assert sorted(found) == [0, 2, 3, 4, 6, 7, 8]
 
 
+def test_what_is_left_out_is_not_asked_but_counts(design):
+    state = told(design, 1)
+    left = {
+        x: np.trace(posterior(design, [1, x])) for x in range(9) if x not in (1, 4, 5)
+    }
+    best = min(left, key=left.__getitem__)
+    assert design.next_images(state, 1, without=[4, 5]).tolist() == [best]
+    assert sorted(design.next_images(state, 20, without=[1, 4])) == [
+        0,
+        2,
+        3,
+        5,
+        6,
+        7,
+        8,
+    ]
+
+
 def test_the_stars_and_the_order_of_the_features_make_no_difference(
     design, features, rng
 ):
