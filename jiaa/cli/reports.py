@@ -15,7 +15,7 @@ from jiaa.cli.finished import Finished, open_run
 from jiaa.cli.launch import EXPECTED
 from jiaa.cli.settings import assign, recorded_config
 from jiaa.data import Dataset
-from jiaa.evaluate.replay import replay
+from jiaa.evaluate.replay import Replay, replay
 from jiaa.evaluate.saliency import gradient_maps, pixel_scores
 from jiaa.report.page import write_page
 from jiaa.report.runs import dataset_label
@@ -78,10 +78,7 @@ def maps(
         names=scene.dataset.workers,
         key=jax.random.key(run.config.evaluate.seed),
     )
-    new = np.flatnonzero(played.query)
-    order = new[np.argsort(played.user[new], kind="stable")]
-    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
-    rows = order[places]
+    rows = _spread(played, count)
     images = np.asarray(scene.dataset.store.content[played.image_ids[rows]])
     drawn = [
         gradient_maps(_scorer(run, adapted), images, blur=blur)
@@ -103,6 +100,14 @@ def maps(
         captions={name: said},
     )
     return f"{Path(workdir).name}: {heading}", figure
+
+
+def _spread(played: Replay, count: int) -> np.ndarray:
+    """Rows of up to `count` query images, from the user's lowest score up."""
+    new = np.flatnonzero(played.query)
+    order = new[np.argsort(played.user[new], kind="stable")]
+    places = np.linspace(0, len(order) - 1, min(count, len(order)))
+    return order[places.round().astype(int)]
 
 
 def _open(workdir: str | os.PathLike[str], settings: Sequence[str]) -> _Scene:

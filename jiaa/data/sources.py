@@ -110,7 +110,13 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 }
 
 
-SCALES: dict[str, Scale] = {"oasis": (1, 7)}  # where it is not 1 to 5
+# Where it is not 1 to 5. A like is 1.
+SCALES: dict[str, Scale] = {
+    "oasis": (1, 7),
+    "ava": (1, 10),
+    "psycho_flickr": (0, 1),
+    "ava_reviews": (0, 1),
+}
 
 
 def load(

@@ -96,17 +96,10 @@ def cross_validate(
         return None
     shots = shots or round((1 - HELD_BACK) * count)
     room = capacity(count)
-    ids: Int[np.ndarray, " rating"] = np.arange(room, dtype=np.int32)
-    tasks = UserTasks(
-        user_id=np.asarray([user_id("me")], np.int32),
-        image_ids=np.where(ids < count, ids, 0)[None],
-        scores=padded(unit, room)[None],
-        mask=(ids < count)[None],
-    )
     results = personalization(
         model.personalizer,
         model.prior,
-        tasks,
+        _alone(unit, room),
         model.store(padded(content, room)),
         shots=(shots,),
         repeats=splits,
@@ -126,4 +119,16 @@ def cross_validate(
         before=float(before[both].mean()),
         after=float(after[both].mean()),
         error=math.sqrt(float(gain.var(ddof=1)) * overlap),
+    )
+
+
+def _alone(unit: Float[np.ndarray, " rating"], room: int) -> UserTasks:
+    """One user, whose image number i is rated `unit[i]`, padded to `room`."""
+    ids: Int[np.ndarray, " rating"] = np.arange(room, dtype=np.int32)
+    mask = ids < len(unit)
+    return UserTasks(
+        user_id=np.asarray([user_id("me")], np.int32),
+        image_ids=np.where(mask, ids, 0)[None],
+        scores=padded(unit, room)[None],
+        mask=mask[None],
     )
