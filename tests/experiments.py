@@ -231,7 +231,8 @@ def _shrink_model(config):
 
 def _shrink_trunk(config):
     if config.trunk.sizes:
-        config.trunk.sizes = ((40, 48), 32)  # five crops have one of these shapes[: len(config.trunk.sizes)]
+        sizes = ((40, 48), 32)  # five crops have one of these shapes
+        config.trunk.sizes = sizes[: len(config.trunk.sizes)]
     if config.trunk.five_crops:
         config.trunk.five_crops = 32
     if config.trunk.map == "kernel":
