@@ -27,12 +27,12 @@ from scipy.stats import spearmanr
 
 from jiaa.cli.models import open_model
 from jiaa.data.folder import read_folder
-from jiaa.models.heads import warp_features
+from jiaa.personalize.active import Design
+from jiaa.serve.album import open_album
 from jiaa.serve.cache import default_folder
 from jiaa.serve.photos import decode_batches
-from jiaa.serve.questions import Design
 from jiaa.serve.server import Server
-from jiaa.serve.session import Session, open_album
+from jiaa.serve.session import Session, learned_from
 
 RATINGS = 30
 SET_ASIDE = 33  # photographs of each rater that are never asked
@@ -123,9 +123,7 @@ def personalize(flags) -> None:
 
 def asked(model, content, rows, aside) -> np.ndarray:
     """The 30 of a rater's ratings that the page would ask, if `aside` are skipped."""
-    features = model.store(content[rows]).features
-    warped = warp_features(model.prior["params"].get("head", {}), features)
-    design = Design.of(np.asarray(warped))
+    design = Design.of(learned_from(model, content[rows]))
     return design.next_images(design.begin(), RATINGS, without=aside.tolist())
 
 

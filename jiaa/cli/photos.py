@@ -14,10 +14,11 @@ from jiaa.cli.launch import EXPECTED, in_words
 from jiaa.cli.models import open_model
 from jiaa.cli.options import WORDS
 from jiaa.serve import score as scoring
+from jiaa.serve.album import open_album
 from jiaa.serve.cache import default_folder
 from jiaa.serve.photos import find_photos
-from jiaa.serve.ratings import read_rated
-from jiaa.serve.session import Session, open_album, read_own
+from jiaa.serve.ratings import OwnRatings, read_rated
+from jiaa.serve.session import Session
 from jiaa.serve.validation import FEWEST, cross_validate
 
 UNREADABLE = 3  # exit code: all is done, but some photographs could not be read
@@ -98,7 +99,7 @@ def rate(arguments: Sequence[str]) -> int:
     model = open_model(
         flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
     )
-    read_own(flags.ratings, scale=model.scale)  # wrong rows are told before the work
+    OwnRatings(flags.ratings, scale=model.scale)  # wrong rows are told before the work
     batches = list(
         model.stream(
             album.paths,

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import io
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,9 @@ else:
     pillow_heif.register_heif_opener()
 
 HEIF = (".heic", ".heif")
+# A photograph's formats, whatever a file is called. Pillow knows others, some of which
+# it hands to programs (EPS to Ghostscript).
+FORMATS = "JPEG JPEG2000 MPO PNG WEBP AVIF HEIF GIF TIFF BMP PPM".split()
 AnyPath = str | os.PathLike[str]
 Size = int | tuple[int, int]  # a square's side, or (height, width)
 
@@ -86,12 +90,29 @@ def _opened(photograph: AnyPath | bytes, at_least: int | None) -> Image.Image:
     encoded = isinstance(photograph, bytes)
     path = Path("(encoded image)") if encoded else Path(photograph)
     try:
-        with Image.open(io.BytesIO(photograph) if encoded else path) as image:
+        if not encoded:
+            _require_file(path)
+        source = io.BytesIO(photograph) if encoded else path
+        with Image.open(source, formats=_formats()) as image:
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
             return _to_rgb(_upright(image))
     except Exception as error:  # Pillow's parsers raise anything on a broken file
         raise ImageError(_describe(path, error)) from error
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _require_file(path: Path) -> None:
+    """Refuses what a read would wait for, or never end on: pipes, devices, sockets."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError("a device, pipe or socket, no file")
 
 
 def _squashed(image: Image.Image, size: Size) -> np.ndarray:
@@ -135,7 +156,7 @@ def _describe(path: Path, error: Exception) -> str:
     if path.is_dir():
         return f"{path}: a folder, where an image file is expected"
     with contextlib.suppress(OSError):
-        if path.stat().st_size == 0:
+        if path.is_file() and path.stat().st_size == 0:
             return f"{path}: an empty file (0 bytes); copy the photograph again"
     bombs = Image.DecompressionBombError, Image.DecompressionBombWarning
     if isinstance(error, bombs):

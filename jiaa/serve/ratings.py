@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jiaa.data.folder import check_missing, list_files, read_ratings
+from jiaa.data.folder import ONLY_WORKER, check_missing, list_files, read_ratings
 from jiaa.data.images import AnyPath
 from jiaa.data.store import replacing
 from jiaa.data.table import DataError, some
@@ -76,6 +76,71 @@ def read_rated(
         tuple(files[name] for name in kept_names),
         tuple(float(ratings.stars[row]) for row in kept),
     )
+
+
+class OwnRatings:
+    """The ratings.csv of one person while they rate: each change is at once on disk.
+
+    Attributes:
+      path: of the file; it need not be there.
+      stars: name -> stars, in the order of the ratings.
+    """
+
+    def __init__(self, path: AnyPath, *, scale: Scale):
+        """Reads what is there.
+
+        Raises:
+          DataError: wrong rows, or several people's.
+        """
+        self.path = Path(path)
+        self._seen = self._state()
+        self.stars: dict[str, float] = {}
+        if self._seen is None or len(self.path.read_bytes().split()) < 2:
+            return  # no file, or its header alone
+        ratings = read_ratings(self.path, scale=scale)
+        if set(ratings.worker.tolist()) != {ONLY_WORKER}:
+            raise DataError(
+                f"{path} has a column `worker`: it is not a file of this page's. Name "
+                "another with --ratings"
+            )
+        pairs = zip(ratings.image.tolist(), ratings.stars.tolist(), strict=True)
+        self.stars = dict(pairs)
+
+    def give(self, name: str, stars: float) -> None:
+        """Keeps a rating, as the last one; an older one of the same photograph goes.
+
+        Raises:
+          OSError: the file cannot be written, or another program has changed it;
+            nothing is changed then.
+        """
+        self._replace(
+            {k: v for k, v in self.stars.items() if k != name} | {name: stars}
+        )
+
+    def take_back(self, name: str) -> None:
+        """Removes a rating.
+
+        Raises:
+          OSError: as in `give`.
+        """
+        self._replace({k: v for k, v in self.stars.items() if k != name})
+
+    def _replace(self, stars: dict[str, float]) -> None:
+        if self._state() != self._seen:
+            raise OSError(
+                f"another program has changed {self.path}, and its ratings would be "
+                "lost. Start `jiaa rate` again: it reads them"
+            )
+        write_ratings(self.path, stars)
+        self._seen, self.stars = self._state(), stars
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """Changes when anybody writes the file; None where there is none."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def write_ratings(path: AnyPath, stars: Mapping[str, float]) -> None:

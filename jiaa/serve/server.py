@@ -28,7 +28,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jiaa.data.images import ImageError, decode
-from jiaa.serve.session import Session, inside
+from jiaa.serve.album import inside
+from jiaa.serve.session import Session
 
 ADDRESS = "127.0.0.1"
 BODY_LIMIT = 1024  # bytes of a request

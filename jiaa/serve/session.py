@@ -4,13 +4,10 @@ Each rating is on the disk before it is answered, then learned from, and the nex
 photograph is chosen. A session that is started again on the same ratings.csv goes on.
 """
 
-import dataclasses
 import functools
 import threading
 import time
-import unicodedata
-from collections.abc import Sequence
-from pathlib import Path
+from collections import deque
 from typing import Any
 
 import jax
@@ -18,71 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from jiaa.data.folder import ONLY_WORKER, read_ratings
 from jiaa.data.images import AnyPath
-from jiaa.data.table import DataError, check_image_name
 from jiaa.models.heads import warp_features
-from jiaa.serve.model import Model, Scale, capacity
-from jiaa.serve.photos import find_photos
-from jiaa.serve.questions import Asker, Design
-from jiaa.serve.ratings import write_ratings
+from jiaa.personalize.active import Asker, Design
+from jiaa.serve.album import Album
+from jiaa.serve.model import Model, capacity
+from jiaa.serve.ratings import OwnRatings
 from jiaa.types import Episode, Examples
 
 ROOM = 64  # ratings that the first compiled program holds; doubled before it is full
 SHOWN = 12  # places of the ranking on the page
-
-
-@dataclasses.dataclass(frozen=True)
-class Album:
-    """The photographs of one folder: names relative to it, and files."""
-
-    root: Path
-    names: tuple[str, ...]
-    paths: tuple[Path, ...]
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.names)
-
-    def select(self, rows: Sequence[int]) -> "Album":
-        """Some of them."""
-        return Album(
-            self.root,
-            tuple(self.names[row] for row in rows),
-            tuple(self.paths[row] for row in rows),
-        )
-
-
-def open_album(folder: AnyPath, *, most: int | None = None, seed: int = 0) -> Album:
-    """The photographs under `folder`; links that lead out of it are passed over.
-
-    Args:
-      folder: with photographs in it.
-      most: of a larger folder, so many are drawn.
-      seed: of the draw.
-
-    Raises:
-      NotADirectoryError: it is no folder.
-      FileNotFoundError: there is no photograph in it.
-    """
-    root = Path(folder).resolve()
-    if not root.is_dir():
-        raise NotADirectoryError(f"{folder} is no folder; name one with photographs")
-    found: dict[str, Path] = {}
-    for path in find_photos([root]):
-        name = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
-        if check_image_name(name)[1] is None and inside(path, root):
-            found[name] = path
-    album = Album(root, tuple(found), tuple(found.values()))
-    if most is None or len(album) <= most:
-        return album
-    draw = np.random.default_rng(seed).permutation(len(album))[:most]
-    return album.select(sorted(draw.tolist()))
-
-
-def inside(path: Path, root: Path) -> bool:
-    """Whether `path`, all links followed, lies under `root`, which has none."""
-    return path.resolve().is_relative_to(root)
+UNDONE = 8  # steps that are taken back at once; further ones replay the history
 
 
 class Session:
@@ -115,17 +58,18 @@ class Session:
         Raises:
           DataError: a ratings.csv with wrong rows, or with several people's.
         """
-        self.album, self.path = album, Path(ratings)
+        self.album = album
+        self._ratings = OwnRatings(ratings, scale=model.scale)
         self._model, self._taste = model, taste
         self._store = model.store(content)
         self._rows = {name: row for row, name in enumerate(album.names)}
-        self._stars = read_own(self.path, scale=model.scale)
         self._lock = threading.RLock()
         self._seconds = 0.0
-        self._design = Design.of(self._learned_from())
+        self._design = Design.of(learned_from(model, content))
         self._asker: Asker = self._design if asker is None else asker
         here = [self._rows[name] for name in self._stars if name in self._rows]
         self._history: list[tuple[str, int]] = [("rate", row) for row in here]
+        self._past: deque[tuple[Any, Any]] = deque(maxlen=UNDONE)
         room = max(ROOM, capacity(len(self._stars) + 1))
         self._program = self._compiled(room), room
         self._larger: threading.Thread | None = None
@@ -174,17 +118,14 @@ class Session:
             low, high = self._model.scale
             if not low <= stars <= high:
                 raise ValueError(f"{stars:g} stars; expected {low:g} to {high:g}")
-            kept = {k: v for k, v in self._stars.items() if k != name}
-            kept[name] = float(stars)
-            write_ratings(self.path, kept)
-            self._stars = kept
-            new = ("rate", image) not in self._history
+            again = name in self._stars
+            self._ratings.give(name, float(stars))
             self._history = [x for x in self._history if x != ("rate", image)]
             self._history.append(("rate", image))
-            if new:
-                self._tell(image, float(stars))
-            else:
+            if again:
                 self._recall()
+            else:
+                self._tell(image)
             return self._learn(started)
 
     def skip(self, image: int) -> dict[str, Any]:
@@ -213,16 +154,20 @@ class Session:
                 raise ValueError("nothing to undo")
             kind, image = self._history[-1]
             if kind == "rate":
-                name = self._name(image)
-                kept = {k: v for k, v in self._stars.items() if k != name}
-                write_ratings(self.path, kept)
-                self._stars = kept
+                self._ratings.take_back(self._name(image))
             self._history.pop()
-            self._recall()
             if kind == "skip":
                 self._asked = image
                 return self.view()
+            if self._past:
+                self._known, self._state = self._past.pop()
+            else:
+                self._recall()
             return self._learn(started, ask=image)
+
+    @property
+    def _stars(self) -> dict[str, float]:
+        return self._ratings.stars
 
     def _learn(self, started: float, *, ask: int | None = None) -> dict[str, Any]:
         self._before = self._ranks()
@@ -239,9 +184,13 @@ class Session:
         self._state = self._asker.begin(key=jax.random.key(0))
         for kind, image in self._history:
             if kind == "rate":
-                self._tell(image, self._stars[self.album.names[image]])
+                self._tell(image)
+        self._past.clear()
 
-    def _tell(self, image: int, stars: float) -> None:
+    def _tell(self, image: int) -> None:
+        """Tells the kept rating of `image` to what chooses the questions."""
+        self._past.append((self._known, self._state))
+        stars = self._stars[self.album.names[image]]
         self._known = self._design.tell(self._known, image, stars)
         if self._asker is self._design:
             self._state = self._known
@@ -276,12 +225,6 @@ class Session:
                 f"no photograph {image}; expected 0 to {len(self.album) - 1}"
             )
         return self.album.names[image]
-
-    def _learned_from(self) -> Float[np.ndarray, "image feature"]:
-        head = self._model.prior["params"].get("head", {})
-        return np.asarray(
-            warp_features(head, self._store.take(np.arange(len(self.album))))
-        )
 
     def _ranks(self) -> np.ndarray:
         """Each photograph's place, 0 the best."""
@@ -354,21 +297,16 @@ class Session:
         self._larger.start()
 
 
-def read_own(path: Path, *, scale: Scale) -> dict[str, float]:
-    """Stars by image of a ratings.csv of one person; nothing where there is no file.
+def learned_from(
+    model: Model, content: Shaped[np.ndarray, "image ..."]
+) -> Float[np.ndarray, "image feature"]:
+    """What tells photographs apart for a model's way of learning a person.
 
-    Raises:
-      DataError: wrong rows, or several people's.
+    Of `model.encode`'s content: the features, warped where the head has learned a warp.
     """
-    if not path.is_file() or len(path.read_text(encoding="utf-8").split()) < 2:
-        return {}
-    ratings = read_ratings(path, scale=scale)
-    if set(ratings.worker.tolist()) != {ONLY_WORKER}:
-        raise DataError(
-            f"{path} has a column `worker`: it is not a file of this page's. Name "
-            "another with --ratings"
-        )
-    return dict(zip(ratings.image.tolist(), ratings.stars.tolist(), strict=True))
+    head = model.prior["params"].get("head", {})
+    store = model.store(content)
+    return np.asarray(warp_features(head, store.take(np.arange(len(store)))))
 
 
 @functools.partial(jax.jit, static_argnames="personalizer")

@@ -1,7 +1,9 @@
 """Decoding as a person would see it; crops, flips and normalisation on the device."""
 
 import io
+import os
 import struct
+import subprocess
 import warnings
 import zlib
 
@@ -179,6 +181,23 @@ def test_decompression_bomb_is_refused(tmp_path):
         path.write_bytes(data.getvalue())
     with pytest.raises(ImageError, match=r"bomb\.png.*resize the image"):
         decode(path)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match=r"a\.jpg: .*pipe or socket, no file"):
+        decode(tmp_path / "a.jpg")
+
+
+def test_formats_that_other_programs_read_are_refused(tmp_path, monkeypatch):
+    """Pillow would hand an EPS to Ghostscript, even one that is called .jpg."""
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: started.append(1))
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n")
+    with pytest.raises(ImageError, match="cannot identify"):
+        decode(path)
+    assert not started
 
 
 def test_floating_point_pixels_are_refused(tmp_path):

@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
+from jiaa.serve.album import open_album
 from jiaa.serve.server import Server
-from jiaa.serve.session import Session, open_album
+from jiaa.serve.session import Session
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 

@@ -9,8 +9,9 @@ import shutil
 import pytest
 from PIL import Image
 
+from jiaa.serve.album import open_album
 from jiaa.serve.server import Server, cookie_name
-from jiaa.serve.session import Session, open_album
+from jiaa.serve.session import Session
 
 
 @pytest.fixture(scope="module")

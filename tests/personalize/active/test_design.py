@@ -1,9 +1,10 @@
-"""Questions: the photograph is asked whose rating takes most of the variance."""
+"""Experimental design: the image is asked whose rating takes most of the variance."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jiaa.serve.questions import NOISE, Design
+from jiaa.personalize.active.design import NOISE, Design, taste_kernel
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def told(design, *images):
 
 def posterior(design, rated):
     """A Gaussian process' covariance by its definition."""
-    kernel = design.kernel.astype(np.float64)
+    kernel = np.asarray(design.kernel, np.float64)
     seen = kernel[np.ix_(rated, rated)] + NOISE * np.eye(len(rated))
     return kernel - kernel[:, rated] @ np.linalg.solve(seen, kernel[rated])
 
 
 def test_what_is_known_is_the_process_posterior(design):
-    found = design.covariance(told(design, 3, 0, 7))
+    found = told(design, 3, 0, 7).covariance
     np.testing.assert_allclose(found, posterior(design, [3, 0, 7]), atol=1e-5)
 
 
@@ -76,7 +77,7 @@ def test_the_stars_and_the_order_of_the_features_make_no_difference(
     design, features, rng
 ):
     known = [design.tell(design.begin(), 4, stars) for stars in (1.0, 5.0)]
-    np.testing.assert_array_equal(*(design.covariance(state) for state in known))
+    np.testing.assert_array_equal(*(state.covariance for state in known))
     other = Design.of(features[:, rng.permutation(4)])
     found = [each.next_images(each.begin(), 3) for each in (design, other)]
     np.testing.assert_array_equal(*found)
@@ -92,7 +93,26 @@ def test_the_reason_is_the_share_of_variance_and_the_likest(features):
     assert 0 not in why.like
 
 
-def test_photographs_that_are_all_alike_are_still_asked():
+def test_a_second_rating_of_an_image_tells_nothing_more(design):
+    state = told(design, 2, 5)
+    assert design.tell(state, 2, 1.0) is state
+
+
+def test_padding_changes_no_kernel(features):
+    likeness = features @ features.T
+    padded = np.pad(likeness, (0, 3), constant_values=7.0)
+    whole = taste_kernel(jnp.asarray(padded), mask=jnp.arange(12) < 9)
+    np.testing.assert_allclose(whole[:9, :9], Design.of(features).kernel, atol=1e-5)
+    assert not whole[9:].any()
+    assert not whole[:, 9:].any()
+
+
+def test_no_question_is_refused(design):
+    with pytest.raises(ValueError, match="next_images of n=0"):
+        design.next_images(design.begin(), 0)
+
+
+def test_images_that_are_all_alike_are_still_asked():
     design = Design.of(np.ones((3, 2), np.float32))
     assert sorted(design.next_images(design.begin(), 3)) == [0, 1, 2]
     assert design.reason(design.begin(), 0).share == 0
