@@ -24,8 +24,9 @@ from jiaa.meta.inner import model_params
 from jiaa.models import trunk
 from jiaa.models.views import FeatureView
 from jiaa.serve import taste
+from jiaa.serve.encoder import Encoder
 from jiaa.serve.export import WEIGHTS
-from jiaa.serve.model import Encoder, Model, Scale
+from jiaa.serve.model import Model, Scale
 from jiaa.train.workdir import CONFIG, read_record
 
 

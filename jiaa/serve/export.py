@@ -20,7 +20,8 @@ from jaxtyping import Float, UInt8
 import jiaa
 from jiaa.data.store import replacing
 from jiaa.serve import taste
-from jiaa.serve.model import BATCH, Model, predict_unit
+from jiaa.serve.encoder import BATCH
+from jiaa.serve.model import Model, predict_unit
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

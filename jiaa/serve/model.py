@@ -11,72 +11,28 @@ Models are values: `adapt` returns a new one and leaves the old as it was.
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, Num, PyTree, Shaped, UInt8
+from jaxtyping import Array, Bool, Float, Key, Num, PyTree, Shaped
 from PIL import Image
 from tqdm import tqdm
 
 from jiaa.data.images import AnyPath, ImageError
 from jiaa.models.feature_map import FeatureMap
 from jiaa.serve.cache import FeatureCache, photo_key
+from jiaa.serve.encoder import BATCH, Encoded, Encoder
 from jiaa.serve.photos import Photo, decode_batches, find_photos
 from jiaa.types import Episode, Examples, ImageStore, Personalizer
 
 Scale = tuple[float | int, float | int]
 Photos = Photo | Sequence[Photo]
 Stars = Sequence[float | int] | Num[np.ndarray, " image"]
-BATCH = 32
 SMALLEST_SUPPORT = 8  # ratings are padded to a power of two, this one at least
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Encoder:
-    """Pixels -> what is known of a photograph before any user is.
-
-    Attributes:
-      size: (height, width) that photographs are squashed to.
-      features: uint8 [image height width 3] -> a frozen trunk's features [image
-        feature], which the `feature_map` of the model follows. None: the pixels
-        themselves, where the whole network adapts.
-      width: how many features; 0 for pixels.
-      identity: changes with anything that changes the features.
-    """
-
-    size: tuple[int, int]
-    features: Callable[[Array], Array] | None
-    width: int
-    identity: str
-
-    def __call__(
-        self, images: UInt8[np.ndarray, "image height width 3"]
-    ) -> Shaped[np.ndarray, "image ..."]:
-        """Up to `BATCH` images encoded; padded, so that one program serves all."""
-        if self.features is None or not len(images):
-            return images
-        padding = [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)]
-        padded = np.pad(images, padding, mode="edge")
-        return np.asarray(self.features(jnp.asarray(padded)))[: len(images)]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Encoded:
-    """Some photographs of a list, encoded.
-
-    Attributes:
-      rows: which of the list.
-      content: their features or pixels, in the order of `rows`.
-      failures: row -> why another could not be read.
-    """
-
-    rows: Shaped[np.ndarray, " image"]
-    content: Shaped[np.ndarray, "image ..."]
-    failures: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -227,7 +183,11 @@ class Model:
     def score(
         self, content: Shaped[np.ndarray, "image ..."]
     ) -> Float[np.ndarray, " image"]:
-        """Stars of what `encode` gave."""
+        """Stars of what `encode` gave.
+
+        Raises:
+          FloatingPointError: some are not finite.
+        """
         if not len(content):
             return np.zeros(0, np.float32)
         adapted = self.adapted
@@ -244,7 +204,14 @@ class Model:
                 personalizer=self.personalizer,
             )
             parts.append(np.asarray(unit)[: len(batch)])
-        return self.to_stars(np.concatenate(parts))
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            stars = self.to_stars(np.concatenate(parts))
+        if not np.isfinite(stars).all():
+            raise FloatingPointError(
+                f"{np.sum(~np.isfinite(stars))} of {len(stars)} scores are not finite; "
+                "the taste, or the prior, holds absurd numbers. Learn it again"
+            )
+        return stars
 
     def adapt_encoded(
         self,

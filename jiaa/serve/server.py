@@ -13,6 +13,7 @@ import hmac
 import importlib.resources
 import io
 import json
+import re
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -128,8 +129,10 @@ def make_app(session: Session, *, port: int, token: str) -> ASGIApp:
     pictures = Pictures(session)
 
     async def picture(request: Request) -> Response:
-        kind, image = request.path_params["kind"], request.path_params["image"]
+        kind, number = request.url.path.split("/")[1], request.path_params["number"]
         try:
+            plain = re.fullmatch("[0-9]{1,9}", number)
+            image = int(number) if plain else -1
             body = await run_in_threadpool(pictures, kind, image)
         except (KeyError, LookupError):
             return JSONResponse({"error": "no such photograph"}, status_code=404)
@@ -143,7 +146,7 @@ def make_app(session: Session, *, port: int, token: str) -> ASGIApp:
         Route("/api/rate", _changing(session.rate, image=int, stars=float), methods=_P),
         Route("/api/skip", _changing(session.skip, image=int), methods=_P),
         Route("/api/undo", _changing(session.undo), methods=_P),
-        Route("/{kind:str}/{image:int}", picture),
+        *(Route(f"/{kind}/{{number}}", picture) for kind in SIDES),
     ]
     return Guard(Starlette(routes=routes), port=port, token=token)
 
@@ -196,7 +199,7 @@ def _changing(action: Callable[..., Any], **fields: type) -> Callable:
                     raise ValueError(f"{name} is {found[name]!r}, no number")
             given = {name: kind(found[name]) for name, kind in fields.items()}
             view = await run_in_threadpool(action, **given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter: of nested JSON
             return JSONResponse({"error": str(error)}, status_code=400)
         except OSError as error:
             said = f"the rating could not be written: {error}"

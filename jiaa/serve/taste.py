@@ -24,7 +24,7 @@ from jiaa.serve.model import Model, Scale
 
 FORMAT = "jiaa taste 1"
 HEADER_LIMIT = 1 << 20  # bytes of names and text; a taste has a few hundred
-ROOM_LIMIT = 1 << 20  # ratings of one person
+ROOM_LIMIT = 1 << 15  # ratings of one person
 # Of an optimizer, to go on from; all ratings are learned again instead.
 LEFT_OUT = ("moments",)
 
@@ -97,7 +97,7 @@ def read_info(path: str | os.PathLike[str]) -> Info:
         raise _refused(path, f"its format is {text.get('format')!r}, not {FORMAT!r}")
     try:
         return _info(json.loads(text["taste"]))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise _refused(path, f"its description is damaged ({error})") from error
 
 
@@ -114,6 +114,10 @@ def load(path: str | os.PathLike[str], model: Model) -> Model:
         raise _refused(
             path,
             f"it was learned on another prior ({info.prior}; this is {model.identity})",
+        )
+    if info.method != model.record["adapt"]:
+        raise _refused(
+            path, f"it was learned by {info.method!r}, not {model.record['adapt']!r}"
         )
     shapes = model.adapted_shapes(info.room)
     expected = _shapes(shapes)

@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 from experiments import finished_run, glancing, tiny_world
 
@@ -21,6 +22,24 @@ def prior(finished_run):
 def photos(tiny_world):
     """The tiny folder's photographs."""
     return sorted((tiny_world / "images").rglob("*.*"))
+
+
+@pytest.fixture(scope="module")
+def content(prior, photos):
+    """What is known of the photographs."""
+    return prior.encode(photos)
+
+
+@pytest.fixture(scope="module")
+def stars(photos):
+    """Somebody's stars of them."""
+    return np.linspace(1, 5, len(photos)).round()
+
+
+@pytest.fixture(scope="module")
+def mine(prior, content, stars):
+    """The model of who gave the first ten of them."""
+    return prior.adapt_encoded(content[:10], stars[:10])
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,12 @@
 """A model predicts, adapts and is stored; its taste is all that a person adds."""
 
-import json
-import struct
-
 import jax
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file, save_file
 
-import jiaa
 from jiaa.data.images import ImageError
 from jiaa.evaluate.replay import replay
-from jiaa.serve import taste
-
-
-@pytest.fixture(scope="module")
-def content(prior, photos):
-    return prior.encode(photos)
-
-
-@pytest.fixture(scope="module")
-def stars(photos):
-    return np.linspace(1, 5, len(photos)).round()
-
-
-@pytest.fixture(scope="module")
-def mine(prior, content, stars):
-    return prior.adapt_encoded(content[:10], stars[:10])
 
 
 def test_paths_images_and_arrays_have_the_same_score(prior, photos):
@@ -119,62 +98,3 @@ def test_what_was_seen_before_is_not_decoded_again(prior, photos, content, tmp_p
     assert [batch.rows.tolist() for batch in batches] == [[1, 2, 3, 4, 5], [6]]
     assert list(batches[1].failures) == [0]
     np.testing.assert_allclose(batches[0].content, content[:5], rtol=1e-5, atol=1e-5)
-
-
-def test_a_taste_comes_back_whole_and_small(
-    finished_run, prior, mine, content, tmp_path
-):
-    path = mine.save_taste(tmp_path / "me.safetensors")
-    again = jiaa.load(finished_run, user=path)
-    np.testing.assert_array_equal(again.score(content), mine.score(content))
-    assert (again.ratings, again.scale) == (10, mine.scale)
-    whole = (finished_run / "prior.safetensors").stat().st_size
-    assert path.stat().st_size < whole / 10
-    assert not any("moments" in name for name in load_file(path))
-
-
-def test_nobody_has_no_taste(prior, tmp_path):
-    with pytest.raises(ValueError, match=r"nobody's yet; call adapt"):
-        prior.save_taste(tmp_path / "x.safetensors")
-
-
-def altered(path, **changes):
-    """Writes the taste file again with other arrays or other text."""
-    text = {
-        "format": taste.FORMAT,
-        "taste": json.dumps(dict(vars(taste.read_info(path)))),
-    }
-    arrays = load_file(path) | changes.pop("arrays", {})
-    described = json.loads(text["taste"]) | changes.pop("taste", {})
-    text = text | {"taste": json.dumps(described)} | changes
-    save_file(arrays, path, metadata=text)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"taste": {"prior": "other"}}, "learned on another prior"),
-        ({"format": "pickle"}, "its format is 'pickle'"),
-        ({"taste": {"scale": [5, 1]}}, r"description is damaged \(scale"),
-        ({"taste": {"ratings": "many"}}, "description is damaged"),
-        ({"arrays": {"code": np.zeros(3)}}, "'code', which this method does not"),
-        ({"arrays": {"scale": np.zeros(9, np.float32)}}, r"shape \(9,\)"),
-        ({"arrays": {"scale": np.zeros((), np.float64)}}, "float64"),
-        ({"arrays": {"scale": np.full((), np.nan, np.float32)}}, "not finite"),
-    ],
-)
-def test_a_taste_from_elsewhere_can_only_be_wrong(prior, mine, tmp_path, changes, said):
-    path = altered(mine.save_taste(tmp_path / "me.safetensors"), **changes)
-    with pytest.raises(ValueError, match=rf"me\.safetensors .*{said}.*personalize"):
-        taste.load(path, prior)
-
-
-@pytest.mark.parametrize(
-    "bytes_", [b"", b"\x80\x04pickle", struct.pack("<Q", 1 << 40) + b"{}", b"\0" * 64]
-)
-def test_a_file_that_is_no_taste_is_refused_unread(prior, tmp_path, bytes_):
-    path = tmp_path / "me.safetensors"
-    path.write_bytes(bytes_)
-    with pytest.raises(ValueError, match="is not a taste of this prior"):
-        taste.load(path, prior)

@@ -44,7 +44,9 @@ def ask(served):
         headers |= {key.replace("_", "-"): value for key, value in changed.items()}
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.putrequest(method, path, skip_host=True)
-        data = b"" if body is None else json.dumps(body).encode()
+        data = b"" if body is None else body
+        if not isinstance(data, bytes):
+            data = json.dumps(data).encode()
         if method == "POST":
             headers.setdefault("Content-Length", str(len(data)))
         for name, value in headers.items():
@@ -129,6 +131,10 @@ def test_a_rating_from_elsewhere_is_refused(served, ask, changed):
         {"image": 0, "stars": float("nan")},
         {"image": 0, "stars": 9},
         {"image": 99, "stars": 3},
+        {"image": 10**900, "stars": 3},
+        b"[" * 1024,
+        b'{"image": 0, "image": 0, "stars": NaN}',
+        b"\xff\xfe",
     ],
 )
 def test_a_malformed_rating_is_refused_with_the_reason(served, ask, body):
@@ -148,6 +154,9 @@ def test_a_malformed_rating_is_refused_with_the_reason(served, ask, body):
         "/photo/-1",
         "/photo/99",
         "/photo/0.5",
+        "/photo/" + 5000 * "9",
+        "/photo/%d9%a0",  # a digit elsewhere
+        "/photo/%00",
         "/ratings.csv",
         "/raw/0",
         "/page/index.html",
