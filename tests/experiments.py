@@ -2,8 +2,11 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import importlib
 import inspect
+import os
+import shutil
 from pathlib import Path
 
 import flax.linen as nn
@@ -73,12 +76,31 @@ def load(name, variant=None):
     return get_config() if variant is None else get_config(variant)
 
 
+def made_once(tmp_path_factory, name, make):
+    """A folder that `make(folder)` fills: once, whichever of xdist's workers asks."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # which all workers of this run share
+    folder, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory):
     """A folder dataset of 80 px images, with users held out by images.csv."""
-    sizes = {**SIZES, "gold_images": 0}
-    view = synthetic.flickr_aes_view(seed=0, image_size=80, workers=1, **sizes)
-    return synthetic.write_folder(view, tmp_path_factory.mktemp("world") / "folder")
+
+    def make(folder):
+        sizes = {**SIZES, "gold_images": 0}
+        view = synthetic.flickr_aes_view(seed=0, image_size=80, workers=1, **sizes)
+        synthetic.write_folder(view, folder)
+
+    return made_once(tmp_path_factory, "world", make)
 
 
 @pytest.fixture
@@ -156,11 +178,13 @@ def glance_at(name, world, **changes):
 @pytest.fixture(scope="session")
 def finished_run(tiny_world, tmp_path_factory):
     """The workdir of BA-PIAA on the tiny folder, trained."""
-    workdir = tmp_path_factory.mktemp("finished") / "ba"
-    with glancing():
-        config = glance_at("ba_piaa/oasis_squeezenet_one_view", tiny_world)
-        run.train(config, workdir, progress=False)
-    return workdir
+
+    def make(workdir):
+        with glancing():
+            config = glance_at("ba_piaa/oasis_squeezenet_one_view", tiny_world)
+            run.train(config, workdir, progress=False)
+
+    return made_once(tmp_path_factory, "ba", make)
 
 
 def shrink(config, world):

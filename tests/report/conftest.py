@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -5,11 +7,11 @@ from jiaa.evaluate import results
 from jiaa.evaluate.personalization import Results
 
 
-@pytest.fixture
-def make_run(tmp_path):
+@pytest.fixture(scope="session")
+def make_run_in():
     """Writes a workdir as `scripts/evaluate.py` does, from values of two users."""
 
-    def make(method="blg_piaa", dataset="synthetic", *, name=None, lift=0.0):
+    def make(folder, method="blg_piaa", dataset="synthetic", *, name=None, lift=0.0):
         # user x repeat at 2 ratings, then at 4.
         srocc = np.array([[[0.2, 0.4], [0.6, 0.8]], [[0.5, 0.7], [0.9, 0.7]]]) + lift
         generic = np.array([[[0.1, 0.1], [0.9, 0.5]], [[0.1, 0.3], [0.6, 0.6]]])
@@ -27,9 +29,15 @@ def make_run(tmp_path):
             scores={},
             seconds=1.5,
         )
-        workdir = tmp_path / (name or f"{method}_{dataset}")
+        workdir = folder / (name or f"{method}_{dataset}")
         people = {11: "ann", 22: "bob, the second"}
         results.write(measured, workdir, method=method, dataset=dataset, names=people)
         return workdir
 
     return make
+
+
+@pytest.fixture
+def make_run(make_run_in, tmp_path):
+    """`make_run_in` the test's folder."""
+    return functools.partial(make_run_in, tmp_path)

@@ -31,17 +31,18 @@ class Parsed(html.parser.HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def page(make_run, tmp_path):
+@pytest.fixture(scope="module")
+def page(make_run_in, tmp_path_factory):
     """The page of two runs on one dataset and one on another, parsed."""
+    folder = tmp_path_factory.mktemp("runs")
     runs = [
-        make_run("ba_piaa", "tiny"),
-        make_run("blg_piaa", "tiny", lift=0.1),
-        make_run("ridge", "synthetic"),
+        make_run_in(folder, "ba_piaa", "tiny"),
+        make_run_in(folder, "blg_piaa", "tiny", lift=0.1),
+        make_run_in(folder, "ridge", "synthetic"),
     ]
     config = {"config": {"method": "<script>alert(1)</script>"}, "git": "abc"}
     (runs[0] / "config.json").write_text(json.dumps(config))
-    path = write_page(runs, tmp_path / "report.html", notes=["No maps: <none>"])
+    path = write_page(runs, folder / "report.html", notes=["No maps: <none>"])
     return Parsed(path.read_text())
 
 
@@ -69,20 +70,16 @@ def test_runs_stand_side_by_side_with_paired_tests(page):
     assert re.search(r"BA-PIAABLG-PIAA22\+0\.1000 ± 0\.0000100%", page.text)
 
 
-def test_a_run_without_another_has_no_pair(make_run, tmp_path):
-    path = write_page([make_run("ridge", "tiny")], tmp_path / "one.html")
-    assert "Paired" not in path.read_text()
-
-
 def test_generated_data_is_called_synthetic(page):
     assert "These numbers are synthetic." in page.text
     assert "**" not in page.text
 
 
-def test_the_same_runs_give_the_same_bytes(make_run, tmp_path):
-    run = make_run()
+def test_the_same_run_gives_the_same_bytes_and_has_no_pair(make_run, tmp_path):
+    run = make_run("ridge", "tiny")
     paths = [write_page([run], tmp_path / f"{name}.html") for name in "ab"]
     assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert "Paired" not in paths[0].read_text()
 
 
 def test_pictures_and_their_captions_are_shown(make_run, tmp_path):
