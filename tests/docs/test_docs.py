@@ -167,7 +167,7 @@ def run_page(page, *, sandbox, kinds=("python", "bash")):
 
 @pytest.mark.usefixtures("person")
 def test_every_block_of_the_tutorials_runs(sandbox, monkeypatch):
-    """In one test, so that the runs that pages name are trained once: by the sandbox."""
+    """In one test, so that the sandbox trains the runs that pages name once."""
     monkeypatch.chdir(sandbox)
     quickstart(sandbox)
     for page in TUTORIALS:
