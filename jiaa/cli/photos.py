@@ -227,7 +227,7 @@ def _rate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--most",
         type=_count,
-        default=2000,
+        default=1000,
         help="of a larger folder, draw so many photographs (%(default)s)",
     )
     parser.add_argument("--port", type=int, default=0, help="any free one")

@@ -18,6 +18,7 @@ from experiments import glancing
 from jiaa.cli import photos
 from jiaa.data.folder import read_ratings
 from jiaa.models import trunk
+from jiaa.serve.server import Server
 
 HERE = Path(__file__).resolve()
 
@@ -154,39 +155,33 @@ def test_a_folder_that_is_no_run_is_named(images, tmp_path):
         photos.run(photos.score, [str(images), "--prior", str(tmp_path)])
 
 
-@pytest.mark.parametrize("method", [None, "ridge"])
-def test_a_taste_moves_the_ranking(
-    personalize, score, ratings, images, tmp_path, method, capsys
+def test_a_taste_is_cross_validated_and_moves_the_ranking(
+    personalize, score, images, tmp_path, capsys
 ):
-    chosen = [] if method is None else ["--method", method]
-    assert personalize(ratings, *chosen) == 0
+    names = sorted(path.name for path in images.iterdir())[:15]
+    path = tmp_path / "many.csv"
+    rows = (f"{name},{1 + number % 5}\n" for number, name in enumerate(names))
+    path.write_text("image,score\n" + "".join(rows))
+    assert personalize(path, "--method", "ridge") == 0
     said = capsys.readouterr().out
-    assert "need" in said or "SROCC" in said
-    assert re.search(r"me\.safetensors: the taste of \d+ ratings, [\d,]+ bytes", said)
+    pattern = r"SROCC on 3 ratings held back, \d+ splits: before (\S+), after (\S+) "
+    found = re.search(pattern, said)
+    assert all(-1 <= float(value) <= 1 for value in found.groups())
+    assert re.search(r"me\.safetensors: the taste of 15 ratings, [\d,]+ bytes", said)
     score(images, "-o", tmp_path / "a.csv", "--scale", "1", "5")
     score(images, "--user", tmp_path / "me.safetensors", "-o", tmp_path / "b.csv")
     tables = [(tmp_path / name).read_text() for name in ("a.csv", "b.csv")]
     assert tables[0] != tables[1]
 
 
-def test_enough_ratings_are_cross_validated(personalize, images, tmp_path, capsys):
-    names = sorted(path.name for path in images.iterdir())[:15]
-    path = tmp_path / "many.csv"
-    rows = (f"{name},{1 + number % 5}\n" for number, name in enumerate(names))
-    path.write_text("image,score\n" + "".join(rows))
-    assert personalize(path) == 0
-    pattern = r"SROCC on 3 ratings held back, \d+ splits: before (\S+), after (\S+) "
-    found = re.search(pattern, capsys.readouterr().out)
-    assert all(-1 <= float(value) <= 1 for value in found.groups())
+def test_too_few_ratings_say_so(personalize, ratings, capsys):
+    assert personalize(ratings) == 0
+    assert "need" in capsys.readouterr().out
 
 
-def test_several_peoples_ratings_need_a_name(personalize, tiny_world, capsys):
-    path = tiny_world / "ratings.csv"
+def test_several_peoples_ratings_need_a_name(personalize, tiny_world):
     with pytest.raises(SystemExit, match=r"people: .*--worker NAME"):
-        photos.run(lambda _: personalize(path), [])
-    with path.open(newline="") as file:
-        worker = next(csv.DictReader(file))["worker"]
-    assert personalize(path, "--worker", worker) == 0
+        photos.run(lambda _: personalize(tiny_world / "ratings.csv"), [])
 
 
 RATE = """
@@ -199,52 +194,58 @@ with glancing():
 """
 
 
+def rating_flags(images, prior, folder):
+    flags = [images, "--prior", prior, "--ratings", folder / "my.csv"]
+    flags += ["--cache", folder / "cache", "--no-browser", "--quiet"]
+    return [str(flag) for flag in flags]
+
+
 @pytest.fixture
-def start(finished_run, images, tmp_path):
+def rating(finished_run, images, tmp_path):
     """Starts `jiaa rate` in a process; returns it and what sends it a request."""
-    running = []
+    paths = [str(HERE.parents[2]), str(HERE.parents[1])]
+    given = rating_flags(images, finished_run, tmp_path)
+    command = [sys.executable, "-c", RATE, *paths, *given]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    url = re.search(r"http\S+", process.stdout.readline()).group()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    opener.open(url).close()
+    root = url.partition("?")[0]
 
-    def begin():
-        paths = [str(HERE.parents[2]), str(HERE.parents[1])]
-        given = ["--prior", finished_run, "--ratings", tmp_path / "my.csv"]
-        given += ["--cache", tmp_path / "cache", "--no-browser", "--quiet"]
-        command = [sys.executable, "-c", RATE, *paths, str(images), *map(str, given)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        running.append(process)
-        url = re.search(r"http\S+", process.stdout.readline()).group()
-        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        opener.open(url).close()
-        root = url.partition("?")[0]
+    def send(path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "Origin": root[:-1]}
+        request = urllib.request.Request(root + path, data, headers)
+        with opener.open(request) as answer:
+            return json.load(answer)
 
-        def send(path, body=None):
-            data = None if body is None else json.dumps(body).encode()
-            headers = {"Content-Type": "application/json", "Origin": root[:-1]}
-            request = urllib.request.Request(root + path, data, headers)
-            with opener.open(request) as answer:
-                return json.load(answer)
-
-        return process, send
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    yield process, send
+    process.kill()
+    process.wait()
+    process.stdout.close()
 
 
-def test_a_killed_rating_page_loses_nothing_and_goes_on(start, tmp_path):
-    process, send = start()
+def test_a_killed_rating_page_loses_nothing_and_goes_on(
+    rating, finished_run, images, tmp_path, monkeypatch
+):
+    process, send = rating
     state = send("api/state")
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        send("api/rate", {"image": -1, "stars": 3})
     for stars in (5, 1):
-        rating = {"image": state["question"]["image"], "stars": stars}
-        state = send("api/rate", rating)
+        answer = {"image": state["question"]["image"], "stars": stars}
+        state = send("api/rate", answer)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     kept = read_ratings(tmp_path / "my.csv", scale=(1, 5))
     assert kept.stars.tolist() == [5, 1]
-    _, again = start()
-    after = again("api/state")
-    assert after["rated"] == 2
-    assert after["question"] == state["question"]
-    with pytest.raises(urllib.error.HTTPError, match="400"):
-        again("api/rate", {"image": -1, "stars": 3})
+    views = []
+
+    def look(server):
+        views.append(server.session.view())
+        server.close()
+
+    monkeypatch.setattr(Server, "run", look)
+    assert photos.rate(rating_flags(images, finished_run, tmp_path)) == 0
+    for key in ("rated", "question"):
+        assert views[0][key] == state[key]

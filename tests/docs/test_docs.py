@@ -60,7 +60,9 @@ def sandbox(tiny_world, finished_run, tmp_path_factory):
     for letter, path in zip(LETTERS, paths, strict=True):
         shutil.copy(path, root / "photos" / f"{letter}.jpg")
     shutil.copytree(finished_run, root / "runs" / "ba")
-    with glancing(), contextlib.chdir(root):
+    with glancing(), contextlib.chdir(root), pytest.MonkeyPatch.context() as patch:
+        # Its figures are slow to draw; tests/report has them.
+        patch.setattr(run, "write_report", lambda *arguments: None)
         run_page(TRAINING, sandbox=root)
         yield root
 
