@@ -22,9 +22,14 @@ class Tiny(nn.Module):
 
 @pytest.fixture(autouse=True)
 def tiny_backbone(monkeypatch):
+    """`make_tiny`, for one test."""
+    make_tiny(monkeypatch)
+
+
+def make_tiny(patch):
     """Makes "tiny" a backbone."""
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", Tiny)
-    monkeypatch.setitem(pretrained.SPECS, "tiny", pretrained.SPECS["resnet18"])
+    patch.setitem(backbones.BACKBONES, "tiny", Tiny)
+    patch.setitem(pretrained.SPECS, "tiny", pretrained.SPECS["resnet18"])
 
 
 def shrink(config):

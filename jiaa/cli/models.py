@@ -1,7 +1,6 @@
 """`jiaa.load`: a finished run, or an export of one, as a `jiaa.serve.Model`."""
 
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -10,24 +9,25 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from jiaa.cli import build, learners
-from jiaa.cli.finished import trunk_options
-from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.encoders import identity_of, make_encoder
+from jiaa.cli.multitask.serving import FUSION, fused_model
+from jiaa.cli.options import WORDS, Config, ConfigError
 from jiaa.cli.problem import PRIOR_FILE, Learned, head_of, read
+from jiaa.cli.run import is_multitask
 from jiaa.cli.settings import assign, recorded_config
 from jiaa.data import default_scale
-from jiaa.data.images import sides
 from jiaa.meta.inner import model_params
-from jiaa.models import trunk
 from jiaa.models.views import FeatureView
 from jiaa.serve import taste
 from jiaa.serve.encoder import Encoder
 from jiaa.serve.export import WEIGHTS
 from jiaa.serve.model import Model, Scale
 from jiaa.train.workdir import CONFIG, read_record
+
+METHODS = (*WORDS["adapt.kind"], FUSION)
 
 
 def load(
@@ -46,8 +46,8 @@ def load(
         in one of these.
       user: a person's taste file (`Model.save_taste`, `jiaa personalize`), learned on
         this prior.
-      method: how it adapts, a word of `config.adapt.kind`; by default the run's own, or
-        that of the taste file.
+      method: how it adapts, one of `METHODS`; by default the run's own, or that of the
+        taste file. A run of several tasks adapts by "fusion", and no other run does.
       settings: "path=value" changes of the run's config, such as "adapt.strength=2".
       scale: (low, high) of the stars that are given and predicted; by default those of
         the taste file, or the scale that the run was trained on.
@@ -63,8 +63,13 @@ def load(
     config = recorded_config(folder)
     info = None if user is None else taste.read_info(user)
     assign(config, settings)
-    _choose(config, method, info, whole)
-    model = _model(config, read(weights), record=_record(folder, weights))
+    method, whole = _chosen(config, method, info, whole)
+    learned, record = read(weights), _record(folder, weights)
+    if method == FUSION:
+        model = fused_model(config, learned, record=record)
+    else:
+        _adapt_by(config, method, whole)
+        model = _model(config, learned, record=record)
     if info is not None:
         assert user is not None
         model = taste.load(user, model)
@@ -103,13 +108,17 @@ def _record(folder: Path, weights: Path) -> dict[str, Any]:
     return record
 
 
-def _choose(
+def _chosen(
     config: Config,
     method: str | None,
     info: taste.Info | None,
     whole: bool | None,
-) -> None:
-    """Sets the method, and whether the trunk is frozen, for this use of the run."""
+) -> tuple[str | None, bool | None]:
+    """(method, whole) of this use of the run.
+
+    Raises:
+      ConfigError: a method that the taste was not learned by, or not of such a run.
+    """
     if info is not None:
         if method not in (None, info.method):
             raise ConfigError(
@@ -117,6 +126,23 @@ def _choose(
                 "leave the method out, or learn the taste again"
             )
         method, whole = info.method, info.whole
+    if is_multitask(config):
+        if method not in (None, FUSION):
+            raise ConfigError(
+                f"method={method!r}, but the run is of several tasks, which are weighed "
+                f"for each person; expected {FUSION!r}, or leave it out"
+            )
+        method = FUSION
+    elif method == FUSION:
+        raise ConfigError(
+            f"method={method!r}, but the run has one task; expected a run of two, such "
+            "as that of configs/pa_iaa/oasis_squeezenet.py. Or choose another method"
+        )
+    return method, whole
+
+
+def _adapt_by(config: Config, method: str | None, whole: bool | None) -> None:
+    """Sets the method, and whether the trunk is frozen, for this use of the run."""
     if whole and config.trunk.frozen:
         raise ConfigError("whole=True, but the run froze its trunk; leave it out")
     if whole is False and not config.trunk.frozen:
@@ -137,7 +163,7 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         method="score" if frozen else "__call__",
         view=FeatureView() if frozen else build.image_view(config),
     )
-    encoder = _encoder(config, network, variables)
+    encoder = make_encoder(config, network, variables)
     width = _width(config, network, encoder, learned, prior)
     personalizer = learners.personalizer(config, loop, width=width)
     scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
@@ -150,34 +176,9 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         feature_map=jax.tree.map(jnp.asarray, feature_map),
         prior_scale=ends,
         scale=ends,
-        identity=_identity(learned.variables, learned.feature_map),
+        identity=identity_of(learned.variables, learned.feature_map),
         record=record | {"method": config.method, "adapt": config.adapt.kind},
     )
-
-
-def _encoder(config: Config, network, variables: PyTree) -> Encoder:
-    size = sides(build.plain(config.data)["image_size"])
-    if not config.trunk.frozen:
-        return Encoder(size, None, 0, "")
-    backbone = {
-        name: {"backbone": tree.get("backbone", {})} for name, tree in variables.items()
-    }
-    options = trunk_options(config, network)
-
-    def features(pixels: Array) -> Array:
-        blocks = trunk.batch_features(options, backbone, pixels)
-        return jnp.concatenate(blocks, axis=1)
-
-    shown = (network.backbone, network.tap, *options[1:], size)
-    # One view is as wide as the mean of many, and faster to trace.
-    once = (network, options[1][:1], options[2], 0, False)
-    blocks = jax.eval_shape(
-        functools.partial(trunk.batch_features, once),
-        backbone,
-        jax.ShapeDtypeStruct((1, *size, 3), jnp.uint8),
-    )
-    width = sum(block.shape[1] for block in blocks)
-    return Encoder(size, features, width, _identity(backbone, repr(shown)))
 
 
 def _width(config, network, encoder: Encoder, learned: Learned, prior: PyTree) -> int:
@@ -200,20 +201,6 @@ def _width(config, network, encoder: Encoder, learned: Learned, prior: PyTree) -
             f"what was learned is not of this config's network: {error}. Both files "
             "have to come from one run"
         ) from error
-
-
-def _identity(*trees: Any) -> str:
-    """A hash of arrays, their names, and whatever else has a representation."""
-    digest = hashlib.blake2b(digest_size=10)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(trees):
-        digest.update(jax.tree_util.keystr(path).encode())
-        if hasattr(leaf, "dtype"):
-            array = np.ascontiguousarray(leaf)
-            digest.update(json.dumps([str(array.dtype), array.shape]).encode())
-            digest.update(array.tobytes())
-        else:
-            digest.update(repr(leaf).encode())
-    return digest.hexdigest()
 
 
 open_model = functools.partial(load, whole=False)  # what the commands use

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jiaa.cli.launch import EXPECTED, in_words
-from jiaa.cli.models import open_model
-from jiaa.cli.options import WORDS
+from jiaa.cli.models import METHODS, open_model
 from jiaa.serve import score as scoring
 from jiaa.serve.album import open_album
 from jiaa.serve.cache import default_folder
@@ -268,7 +267,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
-        choices=sorted(WORDS["adapt.kind"]),
+        choices=METHODS,
         help="how the prior adapts to you (the run's own way)",
     )
 

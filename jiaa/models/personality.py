@@ -6,10 +6,13 @@ for the distribution of scores (PA_IAA eq. 1), tanh for traits in [-1, 1] (PDMTL
 PA_IAA eq. 4).
 """
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax.core import FrozenDict
 from jax.typing import DTypeLike
@@ -182,6 +185,41 @@ def unit_score(output: Float[Array, "image output"]) -> Float[Array, " image"]:
     if bins == 1:
         return output[:, 0]
     return output @ jnp.arange(1, bins + 1, dtype=output.dtype) / bins
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("variables", "feature_map"),
+    meta_fields=("network", "second"),
+)
+@dataclasses.dataclass(frozen=True, eq=False)
+class OutputColumns:
+    """Shared features -> what fusion reads: the generic unit score, then s_p.
+
+    Attributes:
+      variables: the branches'.
+      feature_map: that features pass first, or None.
+      network: with the branches "aesthetics" and `second`.
+      second: name of the second task's branch.
+    """
+
+    variables: Any
+    feature_map: Any
+    network: MultiTask
+    second: str
+
+    def __call__(
+        self, features: Float[Array, "image feature"]
+    ) -> Float[Array, "image column"]:
+        """One row an image; as many columns as `second` has outputs, and one."""
+        if self.feature_map is not None:
+            features = self.feature_map(features)
+        tasks = (AESTHETICS, self.second)
+        outputs: Any = self.network.apply(
+            self.variables, features, tasks=tasks, method="outputs"
+        )
+        generic = unit_score(outputs[AESTHETICS])
+        return jnp.concatenate([generic[:, None], outputs[self.second]], axis=1)
 
 
 def create_multi_task(

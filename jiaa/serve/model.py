@@ -11,7 +11,7 @@ Models are values: `adapt` returns a new one and leaves the old as it was.
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from jiaa.data.images import AnyPath, ImageError
-from jiaa.models.feature_map import FeatureMap
 from jiaa.serve.cache import FeatureCache, photo_key
 from jiaa.serve.encoder import BATCH, Encoded, Encoder
 from jiaa.serve.photos import Photo, decode_batches, find_photos
 from jiaa.types import Episode, Examples, ImageStore, Personalizer
 
 Scale = tuple[float | int, float | int]
+Map = Callable[[Array], Array]
 Photos = Photo | Sequence[Photo]
 Stars = Sequence[float | int] | Num[np.ndarray, " image"]
 SMALLEST_SUPPORT = 8  # ratings are padded to a power of two, this one at least
@@ -43,7 +43,8 @@ class Model:
       personalizer: how it learns a person.
       prior: what all people share.
       encoder: photographs -> features or pixels.
-      feature_map: between a frozen trunk's features and the head; None: none.
+      feature_map: a pytree that maps a frozen trunk's features to what the method
+        learns from; None: none.
       prior_scale: (low, high) stars that the prior was trained on.
       scale: (low, high) stars of this model's user; the ends of the two scales meet.
       identity: changes with anything that was learned.
@@ -56,7 +57,7 @@ class Model:
     personalizer: Personalizer
     prior: PyTree
     encoder: Encoder
-    feature_map: FeatureMap | None
+    feature_map: Map | None
     prior_scale: Scale
     scale: Scale
     identity: str
@@ -341,7 +342,7 @@ def capacity(ratings: int) -> int:
     return max(SMALLEST_SUPPORT, 1 << (ratings - 1).bit_length())
 
 
-def _store(feature_map: FeatureMap | None, content: Array) -> ImageStore:
+def _store(feature_map: Map | None, content: Array) -> ImageStore:
     if content.ndim == 4:
         return ImageStore(images=content)
     return ImageStore(features=content if feature_map is None else feature_map(content))
