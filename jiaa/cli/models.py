@@ -129,8 +129,8 @@ def _chosen(
     if is_multitask(config):
         if method not in (None, FUSION):
             raise ConfigError(
-                f"method={method!r}, but the run is of several tasks, which are weighed "
-                f"for each person; expected {FUSION!r}, or leave it out"
+                f"method={method!r}, but the run is of several tasks, whose outputs are "
+                f"weighed for each person; expected {FUSION!r}, or leave it out"
             )
         method = FUSION
     elif method == FUSION:
