@@ -129,7 +129,7 @@ def _chosen(
     if is_multitask(config):
         if method not in (None, FUSION):
             raise ConfigError(
-                f"method={method!r}, but the run is of several tasks, whose outputs are "
+                f"method={method!r}, but the run has several tasks, whose outputs are "
                 f"weighed for each person; expected {FUSION!r}, or leave it out"
             )
         method = FUSION

@@ -15,6 +15,7 @@ from jiaa.cli.models import METHODS, open_model
 from jiaa.serve import score as scoring
 from jiaa.serve.album import open_album
 from jiaa.serve.cache import default_folder
+from jiaa.serve.model import Model
 from jiaa.serve.photos import find_photos
 from jiaa.serve.ratings import OwnRatings, read_rated
 from jiaa.serve.session import Session
@@ -62,16 +63,8 @@ def personalize(arguments: Sequence[str]) -> int:
     model = open_model(
         flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
     )
-    batches = list(
-        model.stream(
-            rated.paths,
-            cache=model.open_cache(flags.cache),
-            workers=flags.workers,
-            progress=not flags.quiet,
-        )
-    )
-    content, stars = _readable(batches, rated.stars)
-    failures = [why for batch in batches for why in batch.failures.values()]
+    rows, content, failures = _encoded(model, rated.paths, flags)
+    stars = np.asarray(rated.stars, np.float32)[rows]
     found = cross_validate(model, content, stars)
     if found is None:
         print(
@@ -99,22 +92,12 @@ def rate(arguments: Sequence[str]) -> int:
         flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
     )
     OwnRatings(flags.ratings, scale=model.scale)  # wrong rows are told before the work
-    batches = list(
-        model.stream(
-            album.paths,
-            cache=model.open_cache(flags.cache),
-            workers=flags.workers,
-            progress=not flags.quiet,
-        )
-    )
-    rows = np.concatenate([batch.rows for batch in batches])
-    content = np.concatenate([batch.content for batch in batches if len(batch.rows)])
-    order = np.argsort(rows)
-    _tell_failures([why for batch in batches for why in batch.failures.values()])
+    rows, content, failures = _encoded(model, album.paths, flags)
+    _tell_failures(failures)
     session = Session(
         model,
-        album.select(rows[order].tolist()),
-        content[order],
+        album.select(rows),
+        content,
         ratings=flags.ratings,
         taste=flags.out,
     )
@@ -138,13 +121,26 @@ def _server():
     return server
 
 
-def _readable(batches, stars):
-    """Content of the photographs that could be read, and their stars."""
+def _encoded(
+    model: Model, paths: Sequence[Path], flags: argparse.Namespace
+) -> tuple[list[int], np.ndarray, list[str]]:
+    """(which could be read, what the model knows of them, why the others could not)."""
+    batches = list(
+        model.stream(
+            paths,
+            cache=model.open_cache(flags.cache),
+            workers=flags.workers,
+            progress=not flags.quiet,
+        )
+    )
+    failures = [why for batch in batches for why in batch.failures.values()]
     rows = np.concatenate([batch.rows for batch in batches])
     if not len(rows):
-        raise ValueError("none of the rated photographs could be read")
+        said = "\n".join(failures)
+        raise ValueError(f"none of {len(paths)} photographs could be read\n{said}")
     content = np.concatenate([batch.content for batch in batches if len(batch.rows)])
-    return content, np.asarray(stars, np.float32)[rows]
+    order = np.argsort(rows)
+    return rows[order].tolist(), content[order], failures
 
 
 def _tell_failures(failures: Sequence[str]) -> int:

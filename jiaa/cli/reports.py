@@ -86,10 +86,8 @@ def maps(
     ]
     high = scene.dataset.scale[1]
     name = scene.dataset.workers[int(tasks.user_id[scene.user])]
-    said = [
-        f"rated {played.user[row] * high:.0f}, model {played.scores[row] * high:.1f}"
-        for row in rows
-    ]
+    pairs = zip(played.user[rows] * high, played.scores[rows] * high, strict=True)
+    said = [f"rated {given:.0f}, model {score:.1f}" for given, score in pairs]
     where = dataset_label(run.config.dataset)
     heading = f"{run.config.method} on {where}: {name}, {shots} ratings"
     figure = visual_gradients(

@@ -46,19 +46,6 @@ def score(finished_run, tmp_path):
 
 
 @pytest.fixture
-def ratings(tiny_world, tmp_path):
-    """A file of one person's ratings."""
-    with (tiny_world / "ratings.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    workers = [row["worker"] for row in rows]
-    most = max(sorted(set(workers)), key=workers.count)
-    path = tmp_path / "my.csv"
-    mine = [f"{x['image']},{x['score']}\n" for x in rows if x["worker"] == most]
-    path.write_text("image,score\n" + "".join(mine))
-    return path
-
-
-@pytest.fixture
 def personalize(finished_run, images, tmp_path):
     """Runs `jiaa personalize`; returns its exit code."""
 
@@ -174,9 +161,12 @@ def test_a_taste_is_cross_validated_and_moves_the_ranking(
     assert tables[0] != tables[1]
 
 
-def test_too_few_ratings_say_so(personalize, ratings, capsys):
-    assert personalize(ratings) == 0
-    assert "need" in capsys.readouterr().out
+def test_too_few_ratings_say_so(personalize, images, tmp_path, capsys):
+    names = sorted(path.name for path in images.iterdir())[:5]
+    path = tmp_path / "few.csv"
+    path.write_text("image,score\n" + "".join(f"{name},3\n" for name in names))
+    assert personalize(path, "--method", "ridge") == 0
+    assert "5 ratings say nothing about themselves; 10" in capsys.readouterr().out
 
 
 def test_several_peoples_ratings_need_a_name(personalize, tiny_world):

@@ -29,24 +29,15 @@ def fused_model(config: Config, learned: Learned, *, record: dict[str, Any]) -> 
       ConfigError: the run has no second task, or its `config.fusion` adapts the whole
         network.
     """
-    branches = [x for x in learned.variables["params"] if x.startswith("branches_")]
-    names = [name.removeprefix("branches_") for name in branches]
-    if AESTHETICS not in names or len(names) != 2:
-        raise ConfigError(
-            f"the run has the tasks {names}; expected {AESTHETICS!r} and a second one, "
-            "whose outputs fusion weighs"
-        )
+    outputs = _outputs(learned)
     if config.fusion.kind == "released":
         raise ConfigError(
             "config.fusion.kind='released' adapts the whole network to each person; "
             "choose another: --set fusion.kind=ridge"
         )
     config.trunk.frozen = True  # from here on
-    (second,) = set(names) - {AESTHETICS}
+    (second,) = outputs.keys() - {AESTHETICS}
     variables = jax.tree.map(jnp.asarray, learned.variables)
-    outputs = {
-        name: _outputs(variables["params"][f"branches_{name}"]) for name in names
-    }
     network: Any = make_network(config, outputs)
     width = outputs[second]
     scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
@@ -73,6 +64,16 @@ def fused_model(config: Config, learned: Learned, *, record: dict[str, Any]) -> 
     )
 
 
-def _outputs(branch: Any) -> int:
-    """How many outputs a branch has."""
-    return branch["output"]["kernel"].shape[1]
+def _outputs(learned: Learned) -> dict[str, int]:
+    """Branch -> how many outputs it has, of two."""
+    sizes = {
+        name.removeprefix("branches_"): branch["output"]["kernel"].shape[1]
+        for name, branch in learned.variables["params"].items()
+        if name.startswith("branches_")
+    }
+    if AESTHETICS not in sizes or len(sizes) != 2:
+        raise ConfigError(
+            f"the run has the tasks {sorted(sizes)}; expected {AESTHETICS!r} and a "
+            "second one, whose outputs fusion weighs"
+        )
+    return sizes

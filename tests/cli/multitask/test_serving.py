@@ -63,7 +63,7 @@ def test_a_person_changes_the_weights_and_their_taste_comes_back(
 
 
 def test_other_methods_are_refused(workdir):
-    with pytest.raises(ConfigError, match=r"of several tasks.*expected 'fusion'"):
+    with pytest.raises(ConfigError, match=r"several tasks.*expected 'fusion'"):
         jiaa.load(workdir, method="ridge")
     with pytest.raises(
         ConfigError, match=r"adapts the whole.*--set fusion\.kind=ridge"
