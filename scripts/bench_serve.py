@@ -29,10 +29,11 @@ from jiaa.cli.models import open_model
 from jiaa.data.folder import read_folder
 from jiaa.personalize.active import Design
 from jiaa.serve.album import open_album
+from jiaa.serve.asking import learned_from
 from jiaa.serve.cache import default_folder
 from jiaa.serve.photos import decode_batches
 from jiaa.serve.server import Server
-from jiaa.serve.session import Session, learned_from
+from jiaa.serve.session import Session
 
 RATINGS = 30
 SET_ASIDE = 33  # photographs of each rater that are never asked

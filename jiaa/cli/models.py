@@ -27,7 +27,8 @@ from jiaa.serve.export import WEIGHTS
 from jiaa.serve.model import Model, Scale
 from jiaa.train.workdir import CONFIG, read_record
 
-METHODS = (*WORDS["adapt.kind"], FUSION)
+ALIASES = {"pam": "nu_svr"}
+METHODS = (*WORDS["adapt.kind"], *ALIASES, FUSION)
 
 
 def load(
@@ -119,6 +120,7 @@ def _chosen(
     Raises:
       ConfigError: a method that the taste was not learned by, or not of such a run.
     """
+    method = ALIASES.get(method or "", method)
     if info is not None:
         if method not in (None, info.method):
             raise ConfigError(

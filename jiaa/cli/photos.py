@@ -12,8 +12,10 @@ import numpy as np
 
 from jiaa.cli.launch import EXPECTED, in_words
 from jiaa.cli.models import METHODS, open_model
+from jiaa.personalize.active import STRATEGIES
 from jiaa.serve import score as scoring
 from jiaa.serve.album import open_album
+from jiaa.serve.asking import DESIGN, make_asker
 from jiaa.serve.cache import default_folder
 from jiaa.serve.model import Model
 from jiaa.serve.photos import find_photos
@@ -100,6 +102,7 @@ def rate(arguments: Sequence[str]) -> int:
         content,
         ratings=flags.ratings,
         taste=flags.out,
+        asker=make_asker(flags.ask, model, content),
     )
     server = server_module.Server(session, port=flags.port)
     print(f"Rate at {server.url}\nCtrl-C ends; {flags.ratings} has every rating.")
@@ -224,6 +227,12 @@ def _rate_parser() -> argparse.ArgumentParser:
         type=_count,
         default=1000,
         help="of a larger folder, draw so many photographs (%(default)s)",
+    )
+    parser.add_argument(
+        "--ask",
+        choices=sorted(STRATEGIES),
+        default=DESIGN,
+        help="how the next photograph is chosen (%(default)s)",
     )
     parser.add_argument("--port", type=int, default=0, help="any free one")
     parser.add_argument(

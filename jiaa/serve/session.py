@@ -13,12 +13,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Shaped
 
 from jiaa.data.images import AnyPath
-from jiaa.models.heads import warp_features
 from jiaa.personalize.active import Asker, Design
 from jiaa.serve.album import Album
+from jiaa.serve.asking import learned_from
 from jiaa.serve.model import Model, capacity
 from jiaa.serve.ratings import OwnRatings
 from jiaa.types import Episode, Examples
@@ -295,18 +295,6 @@ class Session:
             target=compile_ahead, args=(2 * self._program[1],), daemon=True
         )
         self._larger.start()
-
-
-def learned_from(
-    model: Model, content: Shaped[np.ndarray, "image ..."]
-) -> Float[np.ndarray, "image feature"]:
-    """What tells photographs apart for a model's way of learning a person.
-
-    Of `model.encode`'s content: the features, warped where the head has learned a warp.
-    """
-    head = model.prior["params"].get("head", {})
-    store = model.store(content)
-    return np.asarray(warp_features(head, store.take(np.arange(len(store)))))
 
 
 @functools.partial(jax.jit, static_argnames="personalizer")

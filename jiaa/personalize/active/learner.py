@@ -7,9 +7,11 @@ image, then `tell` what the user said of it. `round` is the two in turn.
 import dataclasses
 import functools
 import operator
+from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jiaa.personalize import nu_svr
@@ -157,10 +159,13 @@ class LiveRater:
         """Before any rating."""
         return self.learner.begin(self.album, key=key)
 
-    def next_images(self, state: State, n: int) -> Int[Array, " next"]:
+    def next_images(
+        self, state: State, n: int, *, without: Collection[int] = ()
+    ) -> Int[Array, " next"]:
         """The `n` images to ask about, best first; fewer if fewer are left.
 
         Each is chosen as if the ones before it had been rated as they are predicted.
+        Images of `without` are not asked about.
 
         Raises:
           ValueError: `n` is below 1.
@@ -168,9 +173,11 @@ class LiveRater:
         n = operator.index(n)
         if n < 1:
             raise ValueError(f"next_images of n={n}; expected 1 or more")
-        left = int(jnp.sum(self.album.mask & ~state.rated))
-        n = min(n, left)
-        return _chosen(self.learner, self.album, state, n=n)
+        left_out = np.zeros(self.album.mask.shape, bool)
+        left_out[list(without)] = True
+        album = dataclasses.replace(self.album, mask=self.album.mask & ~left_out)
+        n = min(n, int(jnp.sum(album.mask & ~state.rated)))
+        return _chosen(self.learner, album, state, n=n)
 
     def tell(self, state: State, image: int, stars: float | int) -> State:
         """The state after the user gave an image that many stars.

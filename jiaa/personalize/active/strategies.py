@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from jiaa.personalize import nu_svr
+from jiaa.personalize.active import design
 from jiaa.personalize.active.album import Album, State
 
 COMMITTEE = 5  # bagged models of QBC
@@ -126,10 +127,26 @@ def _kernel_clusters(kernel, member, *, key) -> Bool[Array, "image cluster"]:
     return jax.lax.fori_loop(0, CLUSTER_STEPS, step, assign(likeness, level))
 
 
+def experimental_design(
+    album: Album, state: State, *, fit: Fit, key: Key[Array, ""]
+) -> Float[Array, " image"]:
+    """What takes most of the variance that the ratings leave (`active.design`)."""
+    del fit, key
+
+    def seen(covariance, row):
+        image, rated = row
+        return jnp.where(rated, design.told(covariance, image), covariance), None
+
+    start = design.taste_kernel(album.kernel.kernel, mask=album.mask)
+    rows = jnp.arange(len(album.mask)), state.rated
+    return design.gains(jax.lax.scan(seen, start, rows)[0])
+
+
 STRATEGIES: dict[str, Strategy] = {
     "random": at_random,
     "active_pam": active_pam,
     "diversity": diversity,
+    "experimental_design": experimental_design,
     "greedy": greedy,
     "mcal": multiple_criteria,
     "qbc": query_by_committee,

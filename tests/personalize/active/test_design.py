@@ -1,9 +1,11 @@
 """Experimental design: the image is asked whose rating takes most of the variance."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jiaa.personalize.active import ActiveLearner, LiveRater, make_album
 from jiaa.personalize.active.design import NOISE, Design, taste_kernel
 
 
@@ -105,6 +107,19 @@ def test_padding_changes_no_kernel(features):
     np.testing.assert_allclose(whole[:9, :9], Design.of(features).kernel, atol=1e-5)
     assert not whole[9:].any()
     assert not whole[:, 9:].any()
+
+
+def test_the_strategy_of_protocols_asks_the_same(features, design, next_key):
+    """`LiveRater` runs Algorithm 1; with a linear kernel it asks what `Design` asks."""
+    album = make_album(
+        jnp.asarray(features), jnp.zeros(9), mask=jnp.ones(9, bool), kind="linear"
+    )
+    rater = LiveRater(ActiveLearner("experimental_design"), album)
+    state, known = rater.begin(key=next_key()), design.begin()
+    for image in (2, 7):
+        state, known = rater.tell(state, image, 3.0), design.tell(known, image, 3.0)
+        found = rater.next_images(state, 1)
+        assert found.tolist() == design.next_images(known, 1).tolist()
 
 
 def test_no_question_is_refused(design):
