@@ -65,7 +65,8 @@ class Session:
         self._rows = {name: row for row, name in enumerate(album.names)}
         self._lock = threading.RLock()
         self._seconds = 0.0
-        self._design = Design.of(learned_from(model, content))
+        designed = isinstance(asker, Design)
+        self._design = asker if designed else Design.of(learned_from(model, content))
         self._asker: Asker = self._design if asker is None else asker
         here = [self._rows[name] for name in self._stars if name in self._rows]
         self._history: list[tuple[str, int]] = [("rate", row) for row in here]
@@ -75,6 +76,7 @@ class Session:
         self._larger: threading.Thread | None = None
         self._update()
         self._before = self._ranks()
+        self._warm_up()
         self._recall()
         self._asked = self._ask()
 
@@ -178,6 +180,15 @@ class Session:
             self._grow()
         return self.view()
 
+    def _warm_up(self) -> None:
+        """Compiles what chooses the questions, so that the first rating is fast too."""
+        low, _ = self._model.scale
+        known = self._design.tell(self._design.begin(), 0, low)
+        self._design.next_images(known, 1)
+        if self._asker is not self._design:
+            state = self._asker.begin(key=jax.random.key(0))
+            self._asker.next_images(self._asker.tell(state, 0, low), 1)
+
     def _recall(self) -> None:
         """What is known from the ratings of the history, and from nothing else."""
         self._known = self._design.begin()
@@ -205,6 +216,7 @@ class Session:
             "image": self._asked,
             "name": self.album.names[self._asked],
             "score": self._shown(self._asked),
+            "designed": self._asker is self._design,
             "share": round(why.share, 4),
             "like": list(why.like),
         }

@@ -33,6 +33,7 @@ def test_a_session_with_another_strategy(prior, content, tiny_world, tmp_path):
     view = session.rate(first, 4)
     assert view["question"]["image"] != first
     assert 0 <= view["question"]["share"] <= 1
+    assert not view["question"]["designed"]
     assert session.undo()["question"]["image"] == first
 
 

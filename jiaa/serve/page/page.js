@@ -43,8 +43,9 @@ function showQuestion(question) {
   }
   find("name").textContent = question.name;
   const share = (100 * question.share).toFixed(1);
+  const why = question.designed ? "Why this one: your" : "Your";
   find("why").textContent =
-    `Why this one: your answer would settle ${share}\u00a0% of what is still open about ` +
+    `${why} answer would settle ${share}\u00a0% of what is still open about ` +
     `your taste. Now I expect ${question.score.toFixed(1)} stars. It tells most about:`;
   find("like").replaceChildren(
     ...question.like.map((row) => image("thumb", row, "a photograph like it")));
