@@ -23,6 +23,17 @@ def test_a_taste_comes_back_whole_and_small(
     assert not any("moments" in name for name in load_file(path))
 
 
+@pytest.mark.parametrize("method", ["pam", "bayesian_ridge"])
+def test_a_taste_of_another_method_comes_back(
+    finished_run, content, stars, method, tmp_path
+):
+    other = jiaa.load(finished_run, method=method)
+    mine = other.adapt_encoded(content[:10], stars[:10])
+    again = jiaa.load(finished_run, user=mine.save_taste(tmp_path / "me.safetensors"))
+    np.testing.assert_array_equal(again.score(content), mine.score(content))
+    assert not np.allclose(mine.score(content), other.score(content))
+
+
 def test_nobody_has_no_taste(prior, tmp_path):
     with pytest.raises(ValueError, match=r"nobody's yet; call adapt"):
         prior.save_taste(tmp_path / "x.safetensors")
