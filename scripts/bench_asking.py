@@ -13,51 +13,33 @@ of five random choices, mean +- standard error over raters.
 """
 
 import argparse
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from jiaa.cli.models import open_model
-from jiaa.data.folder import read_folder
 from jiaa.personalize.active import STRATEGIES
-from jiaa.serve.album import open_album
 from jiaa.serve.asking import make_asker
-from jiaa.serve.cache import default_folder
 
-SCALE = (1, 7)
-SET_ASIDE = 33
-ENOUGH = 100  # ratings of one split, for a rater to count
+# `scripts` is imported from the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts._oasis_raters import (
+    SET_ASIDE,
+    Ratings,
+    add_flags,
+    mean_error,
+    open_oasis,
+    raters,
+    srocc,
+)
+
 SHOTS = (10, 30)
 STRENGTH = 0.3  # of the ridge that learns what people in general like
-Ratings = dict[int, float]  # row of the album -> stars
-
-
-def raters(root, names, split) -> dict[str, Ratings]:
-    """Each rater's stars of the split's photographs; those with too few are left out.
-
-    Args:
-      root: of OASIS.
-      names: of the album's photographs.
-      split: "train" or "test".
-    """
-    folder = read_folder(root, scale=SCALE)
-    row = {name: number for number, name in enumerate(names)}
-    found: dict[str, Ratings] = defaultdict(dict)
-    table = folder.ratings
-    columns = (table.worker.tolist(), table.image.tolist(), table.stars.tolist())
-    for worker, image, stars in zip(*columns, strict=True):
-        if folder.image_split[image] == split:
-            found[worker][row[image]] = stars
-    return {
-        worker: found[worker]
-        for worker in sorted(found)
-        if len(found[worker]) >= ENOUGH and len(set(found[worker].values())) > 1
-    }
 
 
 def groups(people: dict[str, Ratings]) -> list[dict[str, Ratings]]:
@@ -95,12 +77,6 @@ def crowd_prior(model, content, group):
     }
     params = {**model.prior["params"], "head": {**head, **changed}}
     return model.replace(prior={**model.prior, "params": params})
-
-
-def srocc(model, content, ratings, rows) -> float:
-    """Of a model's scores with a rater's stars of these rows."""
-    stars = [ratings[row] for row in rows]
-    return float(spearmanr(model.score(content[rows]), stars).statistic)  # pyright: ignore
 
 
 def answered(asker, ratings, closed, key) -> list[int]:
@@ -162,17 +138,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--prior", required=True)
-    parser.add_argument("--root", required=True, help="of OASIS")
+    add_flags(parser)
     parser.add_argument("--split", choices=("train", "test"), required=True)
     parser.add_argument("--raters", type=int, default=75, help="of a group, at most")
     parser.add_argument("--strategies", nargs="*", default=sorted(STRATEGIES))
-    parser.add_argument("--cache", default=default_folder())
-    parser.add_argument("--set", action="append", default=[])
     flags = parser.parse_args()
-    model = open_model(flags.prior, scale=SCALE, settings=flags.set)
-    album = open_album(Path(flags.root, "images"))
-    content = model.encode(album.paths, cache=model.open_cache(flags.cache))
+    model, album, content = open_oasis(flags)
     rng, found = np.random.default_rng(0), defaultdict(list)
     people = raters(flags.root, album.names, flags.split)
     for prior, rows, group in problems(model, content, people, flags.split):
@@ -186,10 +157,9 @@ def main() -> None:
     for (name, shots), values in found.items():
         random = found.get(("random", shots), values)
         gap = np.asarray(values) - random
-        error = gap.std(ddof=1) / np.sqrt(len(gap))
         print(
             f"{name:20s} {shots:3d} ratings, {len(gap)} raters: {np.mean(values):.3f}, "
-            f"above random {gap.mean():+.4f} +- {error:.4f}"
+            f"above random {mean_error(gap)}"
         )
 
 

@@ -9,7 +9,7 @@ personalize: SROCC before and after 30 ratings of each of 20 test raters, on the
 rate: one test rater answers 30 questions through the real page in headless Chromium
 (pip install playwright), and skips 33 of their photographs, on which both are measured
 that were learned: from the 30, and from 30 random others. Prints the time of each
-update. Then the same for `--raters` of them without the page, which asks the same.
+update. bench_asking.py has the same for many raters and strategies, without the page.
 """
 
 import argparse
@@ -23,20 +23,25 @@ import time
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from jiaa.cli.models import open_model
-from jiaa.data.folder import read_folder
-from jiaa.personalize.active import Design
-from jiaa.serve.album import open_album
-from jiaa.serve.asking import learned_from
-from jiaa.serve.cache import default_folder
 from jiaa.serve.photos import decode_batches
 from jiaa.serve.server import Server
 from jiaa.serve.session import Session
 
+# `scripts` is imported from the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts._oasis_raters import (
+    SET_ASIDE,
+    add_flags,
+    mean_error,
+    open_oasis,
+    raters,
+    srocc,
+)
+
 RATINGS = 30
-SET_ASIDE = 33  # photographs of each rater that are never asked
 
 
 def score(flags) -> None:
@@ -63,115 +68,64 @@ def score(flags) -> None:
         )
 
 
-def raters(root, names) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Test raters -> rows of `names` that they rated, and their stars; by name."""
-    folder = read_folder(root, scale=(1, 7))
-    row = {name: number for number, name in enumerate(names)}
-    found: dict[str, list[tuple[int, float]]] = {}
-    ratings = folder.ratings
-    for worker, image, stars in zip(
-        ratings.worker.tolist(), ratings.image.tolist(), ratings.stars, strict=True
-    ):
-        if folder.image_split[image] == "test":
-            found.setdefault(worker, []).append((row[image], float(stars)))
-    tables = {w: np.asarray(found[w]).T for w in sorted(found)}
-    return {w: (x[0].astype(int), x[1]) for w, x in tables.items() if np.ptp(x[1])}
-
-
-def srocc(model, content, rows, stars, kept) -> float:
-    """Of a model's scores with a rater's stars, on their ratings number `kept`."""
-    scores = model.score(content[rows[kept]])
-    return float(spearmanr(scores, stars[kept]).statistic)  # pyright: ignore
-
-
-def mean_error(values) -> str:
-    """Mean and standard error over raters."""
-    values = np.asarray(values)
-    return f"{values.mean():.3f} ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}"
-
-
-def prepared(flags):
-    """Model, album, content of all photographs, and the test raters."""
-    model = open_model(flags.prior, scale=(1, 7), settings=flags.set)
-    album = open_album(Path(flags.root, "images"))
-    content = model.encode(
-        list(album.paths), cache=model.open_cache(flags.cache), progress=True
-    )
-    return model, album, content, raters(flags.root, album.names)
-
-
 def personalize(flags) -> None:
     """Prints SROCC before and after, for each rater and over all."""
-    model, _, content, people = prepared(flags)
+    model, album, content = open_oasis(flags)
+    people = raters(flags.root, album.names, "test")
     rng = np.random.default_rng(0)
-    gains = []
-    for worker in rng.permutation(sorted(people))[: flags.raters]:
-        rows, stars = people[worker]
-        order = rng.permutation(len(rows))
-        shown, rest = order[:RATINGS], order[RATINGS:]
-        mine = model.adapt_encoded(content[rows[shown]], stars[shown])
-        pair = [srocc(x, content, rows, stars, rest) for x in (model, mine)]
-        gains.append(pair)
-        print(f"{worker}: before {pair[0]:.3f}, after {pair[1]:.3f}")
-    before, after = np.asarray(gains).T
-    better = np.mean(after > before)
+    pairs = []
+    for worker in rng.permutation(sorted(people))[: flags.raters].tolist():
+        order = rng.permutation(sorted(people[worker])).tolist()
+        mine = learned(model, content, people[worker], order[:RATINGS])
+        rest = order[RATINGS:]
+        pairs.append([srocc(x, content, people[worker], rest) for x in (model, mine)])
+        print(f"{worker}: before {pairs[-1][0]:.3f}, after {pairs[-1][1]:.3f}")
+    before, after = np.asarray(pairs).T
     print(
         f"{len(before)} raters: before {mean_error(before)}, after "
         f"{mean_error(after)}, change {mean_error(after - before)}, better for "
-        f"{better:.0%}"
+        f"{np.mean(after > before):.0%}"
     )
 
 
-def asked(model, content, rows, aside) -> np.ndarray:
-    """The 30 of a rater's ratings that the page would ask, if `aside` are skipped."""
-    design = Design.of(learned_from(model, content[rows]))
-    return design.next_images(design.begin(), RATINGS, without=aside.tolist())
+def learned(model, content, ratings, rows):
+    """The model of a rater's stars of these rows."""
+    return model.adapt_encoded(content[rows], [ratings[row] for row in rows])
 
 
 def rate(flags) -> None:
-    """A rater in the real page; then all raters without it."""
-    model, album, content, people = prepared(flags)
+    """A test rater in the real page, beside the same rater's random ratings."""
+    model, album, content = open_oasis(flags)
+    people = raters(flags.root, album.names, "test")
     rng = np.random.default_rng(0)
-    table = []
-    for number, worker in enumerate(rng.permutation(sorted(people))[: flags.raters]):
-        rows, stars = people[worker]
-        order = rng.permutation(len(rows))
-        aside, pool = order[:SET_ASIDE], order[SET_ASIDE:]
-        if not number and flags.browser:
-            _in_browser(model, album, content, rows, stars, set(rows[aside].tolist()))
-        randoms = [rng.permutation(pool)[:RATINGS] for _ in range(5)]
-        chosen = [asked(model, content, rows, aside), *randoms]
-        found = [
-            srocc(
-                model.adapt_encoded(content[rows[x]], stars[x]),
-                content,
-                rows,
-                stars,
-                aside,
-            )
-            for x in chosen
-        ]
-        before = srocc(model, content, rows, stars, aside)
-        table.append((before, found[0], np.mean(found[1:])))
-        if not number:
-            print(f"{worker}: before, asked, random: {np.round(table[-1], 3)}")
-    before, active, random = np.asarray(table).T
+    ratings = people[rng.permutation(sorted(people))[0]]
+    order = rng.permutation(sorted(ratings)).tolist()
+    aside, pool = order[:SET_ASIDE], order[SET_ASIDE:]
+    asked = _in_browser(model, album, content, ratings, set(aside))
+    ways = [asked, *(rng.permutation(pool)[:RATINGS].tolist() for _ in range(20))]
+    after = [
+        srocc(learned(model, content, ratings, rows), content, ratings, aside)
+        for rows in ways
+    ]
     print(
-        f"{len(table)} raters, {RATINGS} ratings, {SET_ASIDE} photographs set aside: "
-        f"before {mean_error(before)}, asked {mean_error(active)}, random "
-        f"{mean_error(random)}, asked - random {mean_error(active - random)}"
+        f"SROCC on {SET_ASIDE} photographs: before "
+        f"{srocc(model, content, ratings, aside):.3f}, {RATINGS} asked {after[0]:.3f}, "
+        f"{RATINGS} at random {np.mean(after[1:]):.3f} (of 20 draws, standard "
+        f"deviation {np.std(after[1:], ddof=1):.3f})"
     )
 
 
-def _in_browser(model, album, content, rows, stars, aside) -> None:
-    """Answers the page's questions with a rater's stars; prints the times."""
+def _in_browser(model, album, content, ratings, aside) -> list[int]:
+    """Answers the page's questions with a rater's stars; prints the times.
+
+    Returns the rows that were asked and rated; those of `aside` are skipped.
+    """
     from playwright.sync_api import sync_playwright
 
-    given = {album.names[row]: stars[i] for i, row in enumerate(rows)}
-    skipped = {album.names[row] for row in aside}
-    own = sorted(rows.tolist())
+    own = sorted(ratings)
+    row = {album.names[one]: one for one in own}
     path = os.environ.get("JIAA_BROWSER") or shutil.which("chromium-headless-shell")
-    learned, seen = [], []
+    updates, seen, asked = [], [], []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as run:
         session = Session(
             model, album.select(own), content[own], ratings=Path(folder, "ratings.csv")
@@ -182,25 +136,28 @@ def _in_browser(model, album, content, rows, stars, aside) -> None:
             page = browser.new_page()
             page.goto(server.url)
             page.wait_for_selector("#ranking li")
-            while len(learned) < RATINGS:
-                name, said = (page.inner_text(x) for x in ("#name", "#progress"))
-                key = "s" if name in skipped else f"{given[name]:.0f}"
+            while len(asked) < RATINGS:
+                one, before = (
+                    row[page.inner_text("#name")],
+                    page.inner_text("#progress"),
+                )
                 started = time.perf_counter()
-                page.keyboard.press(key)
+                page.keyboard.press("s" if one in aside else f"{ratings[one]:.0f}")
                 page.wait_for_function(
                     "old => document.getElementById('progress').textContent !== old",
-                    arg=said,
+                    arg=before,
                 )
-                if key == "s":
-                    continue
-                seen.append(1000 * (time.perf_counter() - started))
-                said = re.search(r"learned in (\d+)", page.inner_text("#moved"))
-                assert said is not None
-                learned.append(int(said.group(1)))
+                if one not in aside:
+                    seen.append(1000 * (time.perf_counter() - started))
+                    said = re.search(r"learned in (\d+)", page.inner_text("#moved"))
+                    assert said is not None
+                    updates.append(int(said.group(1)))
+                    asked.append(one)
         browser.close()
-    for what, each in (("update", learned), ("key to page", seen)):
+    for what, each in (("update", updates), ("key to page", seen)):
         middle, worst = statistics.median(each), max(each)
         print(f"{what}: median {middle:.0f} ms, worst {worst:.0f} ms")
+    return asked
 
 
 def main() -> None:
@@ -209,13 +166,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("score", "personalize", "rate"))
-    parser.add_argument("--prior", required=True)
-    parser.add_argument("--root", required=True, help="of OASIS")
-    parser.add_argument("--cache", default=default_folder())
-    parser.add_argument("--raters", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--set", action="append", default=[])
-    parser.add_argument("--no-browser", dest="browser", action="store_false")
+    add_flags(parser)
+    parser.add_argument("--raters", type=int, default=20, help="of personalize")
+    parser.add_argument("--repeats", type=int, default=3, help="of score")
     flags = parser.parse_args()
     {"score": score, "personalize": personalize, "rate": rate}[flags.what](flags)
 
