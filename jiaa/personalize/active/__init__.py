@@ -1,6 +1,6 @@
 """Which image to ask a user about next.
 
-Active-PAM and its baselines (ICCV 2017); experimental design, which asks in `jiaa rate`.
+Active-PAM and its baselines (ICCV 2017), and experimental design, as in `jiaa rate`.
 """
 
 from jiaa.personalize.active.album import Album, State, make_album
