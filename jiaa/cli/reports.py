@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from jiaa.cli import build
 from jiaa.cli.finished import Finished, open_run
 from jiaa.cli.launch import EXPECTED
+from jiaa.cli.options import ConfigError
+from jiaa.cli.run import is_multitask
 from jiaa.cli.settings import assign, recorded_config
 from jiaa.data import Dataset
 from jiaa.evaluate.replay import Replay, replay
@@ -64,7 +66,8 @@ def maps(
 
     Raises:
       FileNotFoundError: the run has not finished.
-      ValueError: its data is not at hand, or other than it was.
+      ValueError: its data is not at hand, or other than it was; or the run has several
+        tasks.
     """
     scene = _open(workdir, settings)
     run, tasks = scene.run, scene.dataset.split("test")
@@ -111,6 +114,8 @@ def _spread(played: Replay, count: int) -> np.ndarray:
 def _open(workdir: str | os.PathLike[str], settings: Sequence[str]) -> _Scene:
     config = recorded_config(workdir)
     assign(config, settings)
+    if is_multitask(config):
+        raise ConfigError("maps are drawn of runs with one task; this one has several")
     dataset = build.dataset(config, progress=False)
     tasks = dataset.split("test")
     needed = np.asarray(tasks.image_ids[0])[np.asarray(tasks.mask[0])]
