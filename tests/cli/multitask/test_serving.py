@@ -7,7 +7,7 @@ import pytest
 from experiments_multitask import make_tiny, shrink
 
 import jiaa
-from jiaa.cli import run
+from jiaa.cli import reports, run
 from jiaa.cli.multitask import network
 from jiaa.cli.multitask.predict import predict
 from jiaa.cli.options import ConfigError
@@ -69,3 +69,8 @@ def test_other_methods_are_refused(workdir):
         ConfigError, match=r"adapts the whole.*--set fusion\.kind=ridge"
     ):
         jiaa.load(workdir, settings=["fusion.kind=released"])
+
+
+def test_a_report_has_no_maps_of_it(workdir):
+    with pytest.raises(ConfigError, match="runs with one task"):
+        reports.maps(workdir)
