@@ -204,6 +204,8 @@ def _changing(action: Callable[..., Any], **fields: type) -> Callable:
         except OSError as error:
             said = f"the rating could not be written: {error}"
             return JSONResponse({"error": said}, status_code=500)
+        except FloatingPointError as error:
+            return JSONResponse({"error": str(error)}, status_code=500)
         return JSONResponse(view)
 
     return route

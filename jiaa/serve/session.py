@@ -113,6 +113,7 @@ class Session:
         Raises:
           ValueError: no such photograph, or stars off the scale.
           OSError: ratings.csv cannot be written; nothing has changed then.
+          FloatingPointError: the method diverged; the rating is kept.
         """
         with self._lock:
             started = time.perf_counter()
@@ -268,20 +269,26 @@ class Session:
             self._model.prior, self._store, support, jax.random.key(0)
         )
         rated = int(support.mask.sum())
-        if rated:
-            self._model = self._model.replace(adapted=adapted, ratings=rated, room=room)
-            if self._taste is not None:
-                self._model.save_taste(self._taste)
-        else:
-            self._model = self._model.replace(adapted=None, ratings=0)
-            start = self._model.personalizer.init(self._model.prior)
+        if not rated:
+            adapted = self._model.personalizer.init(self._model.prior)
             unit = _predicted(
                 self._model.prior,
-                start,
+                adapted,
                 self._store,
                 personalizer=self._model.personalizer,
             )
-        self._scores = np.asarray(self._model.to_stars(np.asarray(unit)))
+        scores = np.asarray(self._model.to_stars(np.asarray(unit)))
+        if not np.isfinite(scores).all():
+            raise FloatingPointError(
+                f"learning {rated} ratings gave scores that are not finite. They are "
+                "kept; start again with --method ridge"
+            )
+        self._scores = scores
+        self._model = self._model.replace(
+            adapted=adapted if rated else None, ratings=rated, room=room
+        )
+        if rated and self._taste is not None:
+            self._model.save_taste(self._taste)
 
     def _compiled(self, room: int) -> Any:
         """The program that learns up to `room` ratings."""

@@ -180,6 +180,24 @@ def test_undo_goes_back_further_than_what_is_kept_at_hand(begin, monkeypatch, sk
         assert session.view()["question"] == view["question"]
 
 
+def test_a_method_that_diverges_keeps_the_rating_and_the_ranking(begin, path):
+    session = begin()
+    answer(session, 4)
+    before = session.view()["ranking"]
+    true, room = session._program
+
+    def diverged(*arguments):
+        adapted, unit = true(*arguments)
+        return adapted, unit * np.nan
+
+    session._program = diverged, room
+    with pytest.raises(FloatingPointError, match=r"2 ratings .* --method ridge"):
+        answer(session, 5)
+    assert len(rows(path)) == 2
+    after = session.view()["ranking"]
+    assert [x["score"] for x in after] == [x["score"] for x in before]
+
+
 @pytest.mark.parametrize(("image", "stars"), [(-1, 3), (10**6, 3), (0, 0), (0, 6)])
 def test_wrong_ratings_are_refused(begin, image, stars, path):
     session = begin()
