@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import jiaa
 from jiaa.serve.validation import FEWEST, Validation, cross_validate
 
 
@@ -11,8 +12,9 @@ def content(prior, photos):
     return prior.encode(photos)[:15]
 
 
-def test_a_taste_that_the_features_tell_is_found(prior, content):
+def test_a_taste_that_the_features_tell_is_found(finished_run, content):
     """Stars that follow one feature: the model learns them, the prior cannot know."""
+    prior = jiaa.load(finished_run, method="ridge")
     feature = np.asarray(prior.store(content).features)[:, 0]
     rank = np.argsort(np.argsort(-feature))
     stars = (1 + 4 * rank / rank.max()).astype(np.float32)
