@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 # Variance of a rating's noise, in units of the taste's mean variance. On training
-# raters of OASIS, a third and thrice of it made no difference (docs/serve.md).
+# raters of OASIS, a third and thrice of it made no difference.
 NOISE = 1.0
 
 
