@@ -3,24 +3,12 @@
 import numpy as np
 import pytest
 
-import jiaa
 from jiaa.serve.validation import FEWEST, Validation, cross_validate
 
 
 @pytest.fixture(scope="module")
 def content(prior, photos):
     return prior.encode(photos)[:15]
-
-
-def test_a_taste_that_the_features_tell_is_found(finished_run, content):
-    """Stars that follow one feature: the model learns them, the prior cannot know."""
-    prior = jiaa.load(finished_run, method="ridge")
-    feature = np.asarray(prior.store(content).features)[:, 0]
-    rank = np.argsort(np.argsort(-feature))
-    stars = (1 + 4 * rank / rank.max()).astype(np.float32)
-    found = cross_validate(prior, content, stars, splits=6)
-    assert (found.ratings, found.shots, found.splits) == (15, 12, 6)
-    assert found.after > found.before
 
 
 @pytest.mark.parametrize("stars", [np.full(15, 3.0), np.arange(FEWEST - 1) % 5 + 1.0])

@@ -15,13 +15,13 @@ from jiaa.cli.problem import load
 from jiaa.models.personality import AESTHETICS, unit_score
 
 
-@pytest.fixture(scope="module", params=["oasis_squeezenet", "synthetic_resnet18"])
-def trained(request, tmp_path_factory):
-    """A workdir and its config: the trunk was frozen, or learned with the branches."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workdir and its config."""
     folder = tmp_path_factory.mktemp("fused") / "run"
     with pytest.MonkeyPatch.context() as patch:
         make_tiny(patch)
-        config = shrink(experiments.load(f"pa_iaa/{request.param}"))
+        config = shrink(experiments.load("pa_iaa/oasis_squeezenet"))
         run.train(config, folder, progress=False)
         yield folder, config
 
