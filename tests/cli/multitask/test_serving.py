@@ -62,6 +62,15 @@ def test_a_person_changes_the_weights_and_their_taste_comes_back(
     assert path.stat().st_size < 1000
 
 
+def test_an_export_scores_and_fuses_alike(workdir, photographs, tmp_path):
+    images, _ = photographs
+    mine = jiaa.load(workdir).adapt(images[:6], [5, 4, 1, 2, 5, 1])
+    folder = jiaa.export(mine, tmp_path / "hub")
+    again = jiaa.load(folder, user=folder / "taste.safetensors")
+    np.testing.assert_array_equal(again.predict(images), mine.predict(images))
+    assert "adapts by: fusion" in (folder / "README.md").read_text()
+
+
 def test_other_methods_are_refused(workdir):
     with pytest.raises(ConfigError, match=r"several tasks.*expected 'fusion'"):
         jiaa.load(workdir, method="ridge")
