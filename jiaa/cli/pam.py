@@ -13,6 +13,8 @@ from jiaa.cli import build
 from jiaa.cli.check import check_evaluate
 from jiaa.cli.learn import MAY_DIFFER
 from jiaa.cli.options import Config, ConfigError, construct, names_of, unknown
+from jiaa.cli.pam_albums import figure3
+from jiaa.cli.pam_crowd import table1, worker_qualities
 from jiaa.cli.pam_features import load_features
 from jiaa.cli.pam_protocols import (
     albums_of,
@@ -26,6 +28,7 @@ from jiaa.cli.pam_protocols import (
     table4,
     write_json,
 )
+from jiaa.cli.settings import recorded_config
 from jiaa.evaluate.active import active_curves
 from jiaa.evaluate.fake_workers import fake_worker_ranks
 from jiaa.personalize import BayesianRidge, NuSVR
@@ -71,6 +74,7 @@ def run(
         opened.record()
         chosen = {name: config.evaluate[name] for name in ("shots", "repeats", "seed")}
         settings = {**section, "evaluate": {**chosen, "progress": progress}}
+        settings["prior"] = config.prior
         for name in missing:
             said[name] = PROTOCOLS[name](features, out, settings)
             write_json(target, said)
@@ -96,6 +100,7 @@ def check(config: Config) -> None:
     construct("pam.active.machine", ActiveLearner, **active["machine"])
     for where, options, takers in (
         ("fpmf", section["fpmf"], (fit_factorization,)),
+        ("figure3", section["figure3"], (figure3,)),
         ("figure4", section["figure4"], (figure4, fake_worker_ranks)),
         ("active", active, (figure6, active_curves)),
         ("active.album", active["album"], (albums_of, make_album)),
@@ -109,6 +114,20 @@ def check(config: Config) -> None:
     for name in active.get("strategies", ()):
         if name not in STRATEGIES:
             raise unknown("config.pam.active.strategies", name, list(STRATEGIES))
+
+
+def _run_table1(features, out, settings):
+    del out
+    quality = worker_qualities(recorded_config(settings["prior"]))
+    return table1(features.dataset, quality)
+
+
+def _run_figure3(features, out, settings):
+    method = feature_variants(features, svr=settings["svr"])
+    chosen = method[f"pam_{features.personal}"]
+    prior = {"params": {}, "batch_stats": {}}
+    own = settings["figure3"]
+    return figure3(chosen, prior, features.dataset, features.store, out, **own)
 
 
 def _run_table4(features, out, settings):
@@ -149,8 +168,10 @@ def _curves(protocol, features, out, settings):
 
 
 PROTOCOLS: dict[str, Callable[..., Any]] = {
+    "table1": _run_table1,
     "table3": lambda features, out, settings: table3(features),
     "table4": _run_table4,
+    "figure3": _run_figure3,
     "figure4": lambda features, out, settings: figure4(features, **settings["figure4"]),
     "figure5a": _run_figure5a,
     "figure5b": functools.partial(_curves, figure5b),

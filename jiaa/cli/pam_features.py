@@ -57,6 +57,9 @@ def load_features(
 ) -> Features:
     """The features of a finished generic run, whose config knows the dataset.
 
+    Training and test images are two calls, as in training and evaluation, so that
+    features which those left in the cache are read.
+
     Raises:
       FileNotFoundError: the run has not finished.
       ConfigError: its trunk is not frozen: there are no features.
@@ -70,11 +73,20 @@ def load_features(
             "config.trunk.frozen, such as one of configs/ba_piaa/synthetic_resnet18.py"
         )
     dataset = build.dataset(config, progress=progress)
-    everything = np.arange(len(dataset.image_names))
-    run = open_run(
-        config, workdir, dataset=dataset, image_ids=everything, progress=progress
-    )
-    trunk = jnp.asarray(run.problem.store.features)
+    ids = dataset.generic_ids()
+    parts = [ids] if len(ids) else []
+    for tasks in dataset.tasks.values():
+        rated = np.unique(np.asarray(tasks.image_ids)[np.asarray(tasks.mask)])
+        ids, old = np.union1d(ids, rated), ids
+        if len(ids) > len(old):
+            parts.append(rated)
+    trunk: Any = 0.0
+    for rows in parts:
+        run = open_run(
+            config, workdir, dataset=dataset, image_ids=rows, progress=progress
+        )
+        known = np.isin(np.arange(len(dataset.image_names)), rows)[:, None]
+        trunk = jnp.where(known, run.problem.store.content, trunk)
     generic = generic_scores(build.model(config), run.problem.prior, trunk)
     _check_finite(jnp.concatenate([trunk, generic[:, None]], axis=1), dataset)
     return assembled(dataset, trunk, generic, seed=seed)

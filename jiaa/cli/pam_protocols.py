@@ -213,13 +213,15 @@ def albums_of(
     personal = slice(*features.spans[features.personal])
     seen = slice(*features.spans[visual])
 
-    def album(ids, mask):
+    def album(user):
+        ids, mask = user
         rows = features.store.content[ids]
         return make_album(
             rows[:, personal], rows[:, -1], mask=mask, visual=rows[:, seen], **options
         )
 
-    return jax.vmap(album)(jnp.asarray(tasks.image_ids), jnp.asarray(tasks.mask))
+    # One after another: features of a whole split's albums need not fit into memory.
+    return jax.lax.map(album, (jnp.asarray(tasks.image_ids), jnp.asarray(tasks.mask)))
 
 
 def users_with(tasks: UserTasks, *, last: int, held_out: int) -> UserTasks:

@@ -43,3 +43,28 @@ def weighted_means(
     means = np.full(images, np.nan)
     means[defined] = totals[defined] / weights[defined]
     return means
+
+
+def weighted_deviations(
+    scores: Float[np.ndarray, " rating"],
+    image: Int[np.ndarray, " rating"],
+    quality: Float[np.ndarray, " rating"],
+    *,
+    images: int,
+) -> Float[np.ndarray, " image"]:
+    """Each image's weighted standard deviation about `weighted_means` (PAM, Sec. 3).
+
+    The root of sum(w (s - mean)^2) / ((n - 1) / n sum(w)), n being how many rated the
+    image: of equal weights, the usual sample deviation. In the scores' unit; NaN where
+    the mean is, and for an image with one rating.
+    """
+    means = weighted_means(scores, image, quality, images=images)
+    counts = np.bincount(image, minlength=images)
+    squares = quality * (scores - means[image]) ** 2
+    totals = np.bincount(image, weights=squares, minlength=images)
+    weights = np.bincount(image, weights=quality, minlength=images)
+    found = np.full(images, np.nan)
+    defined = np.isfinite(means) & (counts > 1)
+    n = counts[defined]
+    found[defined] = np.sqrt(totals[defined] / ((n - 1) / n * weights[defined]))
+    return found

@@ -51,6 +51,11 @@ class Curves:
         reached = np.flatnonzero(self.mean(strategy) >= level)
         return int(self.ratings[reached[0]]) if len(reached) else None
 
+    def difference(self, strategy: str, other: str) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation over trials of the users' mean difference."""
+        each = _mean(self.values[strategy] - self.values[other], 0)
+        return _mean(each, 0), _over(np.nanstd, each, 0)
+
     def _of(self, strategy, gain):
         values = self.values[strategy]
         return values - self.generic[strategy] if gain else values

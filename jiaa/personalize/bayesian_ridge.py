@@ -43,6 +43,19 @@ def fit_bayesian_ridge(
     values, vectors = jnp.linalg.eigh(centred @ centred.T)
     values = jnp.maximum(values, 0.0)
     along = vectors.T @ gaps
+    held = {"weight": weight, "noise": noise, "prior": prior, "steps": steps}
+    ratio = _strength_ratio(values, along, gaps, count=count, **held)
+    dual = vectors @ (along / (ratio + values + jnp.finfo(gaps.dtype).tiny))
+    weights = centred.T @ dual
+    return {"weights": weights, "offset": mean - center @ weights}
+
+
+def _strength_ratio(values, along, gaps, *, count, weight, noise, prior, steps):
+    """What lambda / alpha is where the evidence is greatest.
+
+    `values` are the Gram matrix' eigenvalues, `along` the gaps in its basis, `count`
+    how many gaps are real.
+    """
     total = jnp.sum(gaps**2)
     tiny = jnp.finfo(gaps.dtype).eps * jnp.maximum(total, jnp.finfo(gaps.dtype).tiny)
 
@@ -58,12 +71,9 @@ def fit_bayesian_ridge(
         )
         return alpha, lambda_
 
-    start = 1.0 / (total / divisor + tiny), jnp.ones(())
+    start = 1.0 / (total / jnp.maximum(count, 1) + tiny), jnp.ones(())
     if weight:
         start = jnp.float32(1.0 / noise), jnp.float32(1.0 / prior)
     alpha, lambda_ = jax.lax.fori_loop(0, steps, step, start)
     # Divided so that neither overflows where the other is next to nothing.
-    ratio = lambda_ / alpha
-    dual = vectors @ (along / (ratio + values + jnp.finfo(gaps.dtype).tiny))
-    weights = centred.T @ dual
-    return {"weights": weights, "offset": mean - center @ weights}
+    return lambda_ / alpha

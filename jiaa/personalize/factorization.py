@@ -72,10 +72,7 @@ def fit_factorization(
     Returns:
       {"network", "center", "scale", "mean", "users": {"factors", "bias"}}.
     """
-    mask = np.asarray(tasks.mask)
-    users, columns = np.nonzero(mask)
-    images = np.asarray(tasks.image_ids)[users, columns]
-    scores = np.asarray(tasks.scores)[users, columns]
+    users, images, scores = _ratings(tasks)
     rated = np.asarray(features)[np.unique(images)]
     center, scale = rated.mean(0), 1.0 / np.maximum(rated.std(0), 1e-6)
     standard = jnp.asarray((np.asarray(features) - center) * scale)
@@ -83,8 +80,8 @@ def fit_factorization(
     params = {
         "network": network.init(init_key, standard[:1])["params"],
         "users": {
-            "factors": 0.1 * jax.random.normal(user_key, (len(mask), network.factors)),
-            "bias": jnp.zeros(len(mask)),
+            "factors": 0.1 * jax.random.normal(user_key, (len(tasks), network.factors)),
+            "bias": jnp.zeros(len(tasks)),
         },
     }
     mean = float(scores.mean())
@@ -104,6 +101,13 @@ def fit_factorization(
     learned = descend(loss, params, schedule, key=run_key)
     constants = {"center": center, "scale": scale, "mean": mean}
     return {**learned, **jax.tree.map(jnp.float32, constants)}
+
+
+def _ratings(tasks: UserTasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """User row, image row and unit score of every rating."""
+    users, columns = np.nonzero(np.asarray(tasks.mask))
+    images = np.asarray(tasks.image_ids)[users, columns]
+    return users, images, np.asarray(tasks.scores)[users, columns]
 
 
 @dataclasses.dataclass(frozen=True)

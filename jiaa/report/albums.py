@@ -16,6 +16,7 @@ def ranked_album(
     scores: Mapping[str, Float[np.ndarray, " image"]],
     top: int = 8,
     good: float = 4.0,
+    title: str = "",
 ) -> Figure:
     """A row of the best images by each score, with the user's own stars below.
 
@@ -25,6 +26,7 @@ def ranked_album(
       scores: row's name -> scores that rank it, such as "generic" and "personal".
       top: images a row.
       good: what a good image has at least, in stars.
+      title: above all.
 
     Raises:
       ValueError: no scores.
@@ -32,7 +34,9 @@ def ranked_album(
     if not scores:
         raise ValueError("scores is empty; give at least one name with its scores")
     columns = min(top, len(images))
-    figure = Figure(figsize=(1.3 * columns, 1.7 * len(scores)), layout="constrained")
+    size = (1.3 * columns, 1.7 * len(scores) + 0.3 * bool(title))
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, fontsize=10)
     grid = figure.subplots(len(scores), columns, squeeze=False)
     for row, (name, values) in zip(grid, scores.items(), strict=True):
         best = np.argsort(-np.asarray(values), kind="stable")[:columns]

@@ -56,6 +56,9 @@ def rows(
 
     The numbers are those of `at` that were measured, the first and the last. A value
     that does not exist is None.
+
+    With "random" among the strategies also the difference from it in the same trials,
+    and its standard deviation over trials; on held-out images both saw the same.
     """
     level = float(curves.mean("random")[-1]) if "random" in curves.values else np.nan
     chosen = np.isin(curves.ratings, [*at, curves.ratings[0], curves.ratings[-1]])
@@ -72,6 +75,7 @@ def rows(
                 "band": _number(band[place]),
                 "reaches_random_last_at": curves.ratings_to_reach(name, level),
                 "seconds": curves.seconds[name],
+                **_over_random(curves, name, int(place)),
             }
             for place in np.flatnonzero(chosen)
         ]
@@ -81,6 +85,14 @@ def rows(
 def _number(value: float | np.floating) -> float | None:
     """For JSON, which has no NaN."""
     return float(value) if np.isfinite(value) else None
+
+
+def _over_random(curves: Curves, name: str, place: int) -> dict[str, float | None]:
+    """The difference from random; empty without it."""
+    if "random" not in curves.values:
+        return {}
+    mean, spread = (x[place] for x in curves.difference(name, "random"))
+    return {"over_random": _number(mean), "over_random_std": _number(spread)}
 
 
 def feature_bars(

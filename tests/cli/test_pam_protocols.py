@@ -1,12 +1,18 @@
 """PAM's tables and figures on a made-up world: what is measured, and on whom."""
 
+import dataclasses
 import json
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import common
 from jiaa.cli import pam_protocols as pam
+from jiaa.cli.options import ConfigError
+from jiaa.cli.pam_albums import figure3
+from jiaa.cli.pam_crowd import table1, worker_qualities
 from jiaa.cli.pam_features import Features
 from jiaa.data import Dataset
 from jiaa.types import ImageStore, UserTasks
@@ -99,3 +105,51 @@ def test_where_nobody_rated_enough_the_error_says_how_many_did(features, tmp_pat
         pam.albums_of(features, tasks, visual="both")
     with pytest.raises(ValueError, match="above=150; expected fewer than 14"):
         pam.figure4(features, images=(5,), noises=(0.1,))
+
+
+def test_albums_are_those_of_most_images_and_are_pictures(features, tmp_path):
+    pixels = np.zeros((IMAGES, 8, 8, 3), np.uint8)
+    dataset = dataclasses.replace(features.dataset, store=ImageStore(images=pixels))
+    method = pam.feature_variants(features, svr={"c": (0.1,)})["pam_aesthetic"]
+    rows = figure3(
+        method,
+        {"params": {}, "batch_stats": {}},
+        dataset,
+        features.store,
+        tmp_path,
+        users=2,
+        shots=6,
+        top=3,
+    )
+    assert [row["images"] for row in rows] == [8, 8]
+    for row in rows:
+        assert row["personal"] > row["generic"]
+        assert (tmp_path / f"album_{row['user']}.png").stat().st_size > 0
+
+
+def test_table_1_is_of_all_raters_with_known_quality(features):
+    # All three rated image 0; the third, of quality 0, does not count.
+    quality = {"rater 0": 1.0, "rater 1": 1.0, "rater 2": 0.0}
+    table = table1(features.dataset, quality)
+    assert (table["workers"], table["quality"]) == (3, pytest.approx(2 / 3))
+    whole, *parts = table["ranges"]
+    assert whole["images"] == sum(row["images"] for row in parts) <= IMAGES
+    # Everybody gives the same score.
+    assert whole["mean"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_world_without_gold_images_has_no_table_1():
+    config: Any = common.base()
+    config.data.name = "oasis"
+    with pytest.raises(ConfigError, match="known stars, which 'oasis' lacks"):
+        worker_qualities(config)
+
+
+def test_the_synthetic_world_has_gold_images():
+    config: Any = common.base()
+    config.data.name = "synthetic"
+    config.data.train_users, config.data.train_images = 6, 10
+    config.data.test_users, config.data.test_ratings = 2, (5, 6)
+    found = worker_qualities(config)
+    assert len(found) == 8
+    assert 0.5 < np.mean(list(found.values())) <= 1.0

@@ -29,3 +29,21 @@ def test_equal_quality_is_the_plain_mean(rng):
     scores, image = rng.random(50), rng.integers(0, 5, 50)
     means = quality.weighted_means(scores, image, np.full(50, 0.7), images=5)
     np.testing.assert_allclose(means, [scores[image == k].mean() for k in range(5)])
+
+
+def test_deviation_of_equal_quality_is_the_sample_s(rng):
+    scores, image = rng.random(50), rng.integers(0, 5, 50)
+    found = quality.weighted_deviations(scores, image, np.full(50, 0.7), images=5)
+    expected = [scores[image == k].std(ddof=1) for k in range(5)]
+    np.testing.assert_allclose(found, expected)
+
+
+def test_deviation_by_hand_and_of_too_few():
+    found = quality.weighted_deviations(
+        np.array([1.0, 5.0, 3.0]),
+        np.array([0, 0, 1]),
+        np.array([0.75, 0.25, 1.0]),
+        images=3,
+    )
+    # Mean 2: sqrt((.75 * 1 + .25 * 9) / (1/2 * 1)).
+    np.testing.assert_allclose(found, [6.0**0.5, np.nan, np.nan])
