@@ -28,6 +28,10 @@ def test_rows_say_where_the_last_of_random_is_reached(curves):
     found = {(row["strategy"], row["ratings"]): row for row in rows(curves)}
     assert found["random", 10]["reaches_random_last_at"] == 15
     assert found["active_pam", 10]["reaches_random_last_at"] < 15
+    assert found["random", 10]["over_random"] == 0.0
+    assert found["active_pam", 10]["over_random"] == pytest.approx(
+        found["active_pam", 10]["srocc"] - found["random", 10]["srocc"], abs=1e-6
+    )
     assert found["active_pam", 10]["gain"] == pytest.approx(VALUES.mean(1)[0, 0] - 0.1)
 
 
