@@ -19,6 +19,7 @@ from jiaa.models import pretrained
 from jiaa.models.backbones import (
     BACKBONES,
     alexnet,
+    inception_bn,
     inception_v3,
     resnet,
     squeezenet,
@@ -39,6 +40,7 @@ SIZES = {
 PIXELS = {"alexnet": (72, 64), "inception_v3": (80, 76)}
 # Of Inception's eleven blocks: two branches of convolutions, and one that pools.
 INCEPTION = ("Mixed_6a",)
+INCEPTION_BN = ("inception_3a", "inception_3c")  # and 5b, as PAM trims it
 # Of SqueezeNet's eight modules: one of each width, with the stages that are tapped.
 SQUEEZENET = ("fire2", "fire4", "fire7", "fire9")
 NARROWER = 8
@@ -117,6 +119,9 @@ def make_shallow(set_attribute=setattr):
     narrow = {name: _narrower(inception_v3.BLOCKS[name]) for name in INCEPTION}
     set_attribute(inception_v3, "BLOCKS", narrow)
     set_attribute(inception_v3, "STEM", _narrower(inception_v3.STEM))
+    few = {name: _narrower(inception_bn.BLOCKS[name]) for name in INCEPTION_BN}
+    set_attribute(inception_bn, "BLOCKS", few)
+    set_attribute(inception_bn, "STEM", _narrower(inception_bn.STEM))
     layers = [(x[0] // NARROWER, *x[1:]) for x in alexnet.LAYERS]
     set_attribute(alexnet, "LAYERS", layers)
     set_attribute(alexnet, "DENSE", 16)
