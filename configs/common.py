@@ -161,11 +161,13 @@ def base() -> ConfigDict:
     config.pam = _section(
         {
             # scripts/pam.py, on the run config.prior; of table1, table3, table4,
-            # figure3, figure4, figure5a, figure5b, figure6
+            # figure3, figure4, figure5a, figure5b, figure6, figure7
             "protocols": (),
             "svr": {},  # of personalize.NuSVR: c, nu, gamma, ...
             "bayesian_ridge": {},  # of personalize.BayesianRidge
             "fpmf": {},  # of personalize.factorization.fit_factorization
+            # of figure7: name -> what differs from the run's config.data
+            "databases": {},
             "figure3": {"users": 3, "shots": 100},  # of cli.pam_albums.figure3
             "figure4": {
                 "images": (50, 150, 500, 1500),

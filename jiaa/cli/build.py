@@ -5,6 +5,7 @@
 
 import dataclasses
 from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -26,6 +27,14 @@ def dataset(config: Config, *, progress: bool = True) -> data.Dataset:
         options["progress"] = False
     section = config.data
     return data.load(section.name, root=section.root or None, **options)
+
+
+def elsewhere(config: Config, changes: Mapping[str, Any]) -> Config:
+    """`config` with another database for its own; `changes` are of `config.data`."""
+    there = config.copy_and_resolve_references()
+    with there.unlocked():
+        there.data.update(changes)
+    return there
 
 
 def dataset_options(config: Config) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def check(config: Config) -> None:
             raise unknown("config.pam.protocols", name, list(PROTOCOLS))
     if not config.prior:
         raise ConfigError("config.prior is empty; name the workdir of a generic run")
+    _check_databases(section)
     check_evaluate(config)
     construct("pam.svr", NuSVR, **section["svr"])
     construct("pam.bayesian_ridge", BayesianRidge, **section["bayesian_ridge"])
@@ -114,6 +115,21 @@ def check(config: Config) -> None:
     for name in active.get("strategies", ()):
         if name not in STRATEGIES:
             raise unknown("config.pam.active.strategies", name, list(STRATEGIES))
+
+
+def _check_databases(section: Mapping[str, Any]) -> None:
+    databases = section["databases"]
+    if "figure7" in section["protocols"] and not databases:
+        raise ConfigError(
+            "config.pam.databases is empty; figure7 measures on other databases: name "
+            "each, with what differs from the run's config.data"
+        )
+    for name, changes in databases.items():
+        if not isinstance(changes, dict):
+            raise ConfigError(
+                f"config.pam.databases.{name} is {changes!r}; expected what differs "
+                "from the run's config.data, such as {'name': 'aadb', 'root': ...}"
+            )
 
 
 def _run_table1(features, out, settings):
@@ -167,6 +183,16 @@ def _curves(protocol, features, out, settings):
     return report_curves.rows(protocol(features, out, seed=seed, **options))
 
 
+def _run_figure7(features, out, settings):
+    """Figure 6 on databases that the run's network never saw."""
+    del features
+    found = {}
+    for name, changes in settings["databases"].items():
+        there = load_features(settings["prior"], database=changes)
+        found[name] = _curves(figure6, there, out / name, settings)
+    return found
+
+
 PROTOCOLS: dict[str, Callable[..., Any]] = {
     "table1": _run_table1,
     "table3": lambda features, out, settings: table3(features),
@@ -176,4 +202,5 @@ PROTOCOLS: dict[str, Callable[..., Any]] = {
     "figure5a": _run_figure5a,
     "figure5b": functools.partial(_curves, figure5b),
     "figure6": functools.partial(_curves, figure6),
+    "figure7": _run_figure7,
 }

@@ -7,6 +7,7 @@ images; else the regressors read the trunk's features.
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -53,9 +54,17 @@ class Features:
 
 
 def load_features(
-    workdir: str | os.PathLike[str], *, seed: int = 0, progress: bool = True
+    workdir: str | os.PathLike[str],
+    *,
+    database: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: bool = True,
 ) -> Features:
     """The features of a finished generic run, whose config knows the dataset.
+
+    `database` is what differs from its `config.data` where another one's images are
+    wanted: the run's trunk and generic scores of them, and attributes and content as
+    that database's own training images have them.
 
     Training and test images are two calls, as in training and evaluation, so that
     features which those left in the cache are read.
@@ -72,6 +81,7 @@ def load_features(
             "whose features PAM would read; give the workdir of a run with "
             "config.trunk.frozen, such as one of configs/ba_piaa/synthetic_resnet18.py"
         )
+    config = build.elsewhere(config, database or {})
     dataset = build.dataset(config, progress=progress)
     ids = dataset.generic_ids()
     parts = [ids] if len(ids) else []

@@ -30,6 +30,8 @@ def test_unknown_protocols_and_a_missing_prior_are_refused(tmp_path):
         ("active", {"machine": {"nu": 2.0}, "album": {}}, r"pam\.active\.machine: c="),
         ("active", {"machine": {}, "album": {"kind": "cubic"}}, "no 'cubic'"),
         ("active", {"machine": {}, "album": {}, "lst": 9}, "mean 'last'"),
+        ("protocols", ("figure7",), r"config\.pam\.databases is empty"),
+        ("databases", {"aadb": 3}, r"config\.pam\.databases\.aadb is 3; expected"),
         (
             "active",
             {"machine": {}, "album": {}, "strategies": ("best",)},

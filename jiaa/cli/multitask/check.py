@@ -19,7 +19,7 @@ from jiaa.cli.check import (
     refused_as,
 )
 from jiaa.cli.multitask import data as sources_of
-from jiaa.cli.multitask.network import elsewhere, make_network
+from jiaa.cli.multitask.network import make_network
 from jiaa.cli.multitask.second import DATABASES, FOLDS, TASKS
 from jiaa.cli.options import WORDS, Config, ConfigError, expected, word
 from jiaa.cli.unused import check_unused, field_of, unused_of_trunk
@@ -245,7 +245,7 @@ def _check_evaluation(config: Config) -> None:
                 "differs from config.data, such as {'name': 'flickr_aes', 'root': ...}"
             )
         try:
-            check_data(elsewhere(config, changes))
+            check_data(build.elsewhere(config, changes))
         except ValueError as error:
             raise ConfigError(f"config.evaluate.databases.{name}: {error}") from error
 

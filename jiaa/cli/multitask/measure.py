@@ -11,7 +11,7 @@ import numpy as np
 
 from jiaa.cli import build
 from jiaa.cli.multitask import examples
-from jiaa.cli.multitask.network import Problem, elsewhere, problem
+from jiaa.cli.multitask.network import Problem, problem
 from jiaa.cli.multitask.predict import predict
 from jiaa.cli.multitask.users import fused, fusion, personalise
 from jiaa.cli.options import Config, ConfigError
@@ -158,7 +158,7 @@ def _cross(
     """{"cross": database -> metrics} of `config.evaluate.databases` (Table III)."""
     measured = {}
     for name, changes in build.plain(config.evaluate.databases).items():
-        there = elsewhere(config, changes)
+        there = build.elsewhere(config, changes)
         dataset = build.dataset(there, progress=progress)
         other = Problem(dataset, None, found.network)
         ids = test_ids(other)

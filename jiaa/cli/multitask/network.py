@@ -52,14 +52,6 @@ def problem(config: Config, *, progress: bool) -> Problem:
     return Problem(dataset, second, _network(config, dataset, second))
 
 
-def elsewhere(config: Config, changes: Mapping[str, Any]) -> Config:
-    """`config` with another database, of `config.evaluate.databases`, for its own."""
-    there = config.copy_and_resolve_references()
-    with there.unlocked():
-        there.data.update(changes)
-    return there
-
-
 def _network(config: Config, dataset: Dataset, second: Second | None) -> nn.Module:
     bins, labels = 1, {}
     if config.model.kong:
