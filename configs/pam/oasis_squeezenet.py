@@ -23,11 +23,17 @@ def get_config():
     config.adapt.kind = "nu_svr"
     config.adapt.options = {"kernel": "linear", "c": (0.15,)}
     config.pam.protocols = ("figure6",)
-    config.pam.active = {
-        "machine": {"c": 0.15},
-        "album": {"kind": "linear", "visual_weight": 1.0},  # features of length 1 or so
-        "strategies": ("random", "greedy", "active_pam"),
-        "held_out": 30,
-        "trials": 3,
-    }
+    with config.unlocked():
+        config.pam.active.update(
+            {
+                "machine": {"c": 0.15},
+                "album": {
+                    "kind": "linear",
+                    "visual_weight": 1.0,
+                },  # features of length 1 or so
+                "strategies": ("random", "greedy", "active_pam"),
+                "held_out": 30,
+                "trials": 3,
+            }
+        )
     return config

@@ -26,11 +26,21 @@ def get_config():
     config.pam.svr = {"c": (0.1,), "gamma": (0.3,)}
     config.pam.bayesian_ridge = {"weight": 50.0, "noise": 0.03, "prior": 0.003}
     config.pam.fpmf = {"decay": 0.5}
-    config.pam.active = {
-        "machine": {"c": 0.1},
-        "album": {"gamma": 0.3},
-        "strategies": ("random", "greedy", "qbc", "active_pam", "diversity", "mcal"),
-        "held_out": 26,  # 0: measured on the remaining images, as in an album
-        "trials": 10,
-    }
+    with config.unlocked():
+        config.pam.active.update(
+            {
+                "machine": {"c": 0.1},
+                "album": {"gamma": 0.3},
+                "strategies": (
+                    "random",
+                    "greedy",
+                    "qbc",
+                    "active_pam",
+                    "diversity",
+                    "mcal",
+                ),
+                "held_out": 26,  # 0: measured on the remaining images, as in an album
+                "trials": 10,
+            }
+        )
     return config
