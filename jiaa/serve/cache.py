@@ -49,7 +49,9 @@ class FeatureCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            whole = file.tell() // self._record.itemsize * self._record.itemsize
+            # Where it ends now: another process may have added while this one waited.
+            end = file.seek(0, os.SEEK_END)
+            whole = end // self._record.itemsize * self._record.itemsize
             file.truncate(whole)
         self._rows: dict[bytes, int] = {}
         self._read_keys()

@@ -1,5 +1,6 @@
 """The file of features only grows, survives a kill, and knows changed photographs."""
 
+import fcntl
 import os
 
 import numpy as np
@@ -42,6 +43,20 @@ def test_two_processes_may_add(cache, tmp_path):
     np.testing.assert_array_equal(cache.take(KEYS[3:]), [[8, 8, 8]])
     last = FeatureCache(tmp_path, trunk="t", width=3)
     np.testing.assert_array_equal(last.take(KEYS[2:]), [[7, 7, 7], [8, 8, 8]])
+
+
+def test_opening_takes_nothing_from_one_that_adds_meanwhile(
+    cache, tmp_path, monkeypatch
+):
+    def late(file, operation):
+        monkeypatch.undo()
+        cache.add(KEYS[2:3], np.full((1, 3), 7, np.float32))
+        fcntl.flock(file, operation)
+
+    monkeypatch.setattr("jiaa.serve.cache.fcntl.flock", late)
+    other = FeatureCache(tmp_path, trunk="t", width=3)
+    assert other.known(KEYS) == [True, True, True, False]
+    np.testing.assert_array_equal(cache.take(KEYS[2:3]), [[7, 7, 7]])
 
 
 def test_another_trunk_has_a_file_of_its_own(cache, tmp_path):
