@@ -39,16 +39,26 @@ def export(
 
     Args:
       model: of `jiaa.load`; an adapted one gets `taste.safetensors` as well.
-      folder: made if it is not there; its files are replaced.
+      folder: made if it is not there; an earlier export in it is replaced, its taste
+        and program too.
       program: whether to write `model.stablehlo` too.
 
     Raises:
       FileNotFoundError: the run that the model was loaded from is gone.
+      ValueError: `folder` is that run.
     """
     folder = Path(folder)
     source = Path(model.record["source"])
+    if source.name != WEIGHTS and folder.resolve() == source.parent.resolve():
+        raise ValueError(
+            f"{folder} is the run itself, whose {CONFIG} would be replaced; export to "
+            "another folder"
+        )
     with replacing(folder / WEIGHTS) as partial:
         partial.write_bytes(source.read_bytes())
+    # What an earlier export left there is another's: it is not to be handed on.
+    for name in (TASTE, PROGRAM):
+        (folder / name).unlink(missing_ok=True)
     record = {
         **{k: v for k, v in model.record.items() if k in ("config", "versions")},
         "jiaa": jiaa.__version__,

@@ -32,6 +32,23 @@ def test_an_export_scores_as_the_run_does(prior, mine, photos, tmp_path):
     np.testing.assert_array_equal(again.predict(photos), mine.predict(photos))
 
 
+def test_nobodys_export_hands_on_no_earlier_taste(prior, mine, tmp_path):
+    folder = jiaa.export(mine, tmp_path / "hub")
+    (folder / export.PROGRAM).touch()
+    assert jiaa.export(prior, folder) == folder
+    left = {x.name for x in folder.iterdir()}
+    assert left == {export.CARD, export.CONFIG, export.WEIGHTS}
+    jiaa.export(jiaa.load(folder), folder)  # an export onto itself stays one
+    assert jiaa.load(folder).identity == prior.identity
+
+
+def test_a_run_is_not_exported_over_itself(prior, finished_run):
+    before = (finished_run / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"is the run itself.*another folder"):
+        jiaa.export(prior, finished_run)
+    assert (finished_run / "config.json").read_text() == before
+
+
 def test_an_export_names_no_path_of_the_machine(prior, finished_run, tmp_path):
     folder = jiaa.export(prior, tmp_path / "hub")
     written = (folder / "config.json").read_text() + (folder / "README.md").read_text()
