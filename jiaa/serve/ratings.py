@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jiaa.data.folder import ONLY_WORKER, check_missing, list_files, read_ratings
+from jiaa.data.folder import check_missing, check_scale, list_files, read_ratings
 from jiaa.data.images import AnyPath
 from jiaa.data.store import replacing
-from jiaa.data.table import DataError, some
+from jiaa.data.table import DataError, read_table, read_text, some
 from jiaa.serve.model import Scale
+
+COLUMNS = ("image", "score")  # of the file of one person
+HEADER = ",".join(COLUMNS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +55,11 @@ def read_rated(
         Which they are is logged.
 
     Raises:
-      DataError: wrong rows, no file for any of the photographs, or several people in
-        the file and no `worker`; names line, value, expectation and remedy.
+      DataError: a wrong scale, wrong rows, no file for any of the photographs, or
+        several people in the file and no `worker`; names line, value, expectation and
+        remedy.
     """
+    check_scale(scale)
     ratings = read_ratings(Path(path), scale=scale)
     people = sorted(set(ratings.worker.tolist()))
     if worker is None and len(people) > 1:
@@ -90,19 +95,23 @@ class OwnRatings:
         """Reads what is there.
 
         Raises:
-          DataError: wrong rows, or several people's.
+          DataError: wrong rows, or columns that this class would not write again.
         """
         self.path = Path(path)
         self._seen = self._state()
         self.stars: dict[str, float] = {}
-        if self._seen is None or len(self.path.read_bytes().split()) < 2:
-            return  # no file, or its header alone
-        ratings = read_ratings(self.path, scale=scale)
-        if set(ratings.worker.tolist()) != {ONLY_WORKER}:
+        if self._seen is None:
+            return
+        if "".join(read_text(self.path).split()).casefold() in ("", HEADER):
+            return  # no rows yet
+        columns = read_table(self.path, required=COLUMNS).columns
+        others = [column for column in columns if column not in COLUMNS]
+        if others:
             raise DataError(
-                f"{path} has a column `worker`: it is not a file of this page's. Name "
-                "another with --ratings"
+                f"{path} has a column `{others[0]}`: it is not a file of this page's, "
+                f"which writes {HEADER} alone. Name another with --ratings"
             )
+        ratings = read_ratings(self.path, scale=scale)
         pairs = zip(ratings.image.tolist(), ratings.stars.tolist(), strict=True)
         self.stars = dict(pairs)
 
@@ -150,8 +159,8 @@ def write_ratings(path: AnyPath, stars: Mapping[str, float]) -> None:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "score"))
-    writer.writerows((name, f"{score:g}") for name, score in stars.items())
+    writer.writerow(COLUMNS)
+    writer.writerows((name, f"{score:.15g}") for name, score in stars.items())
     with replacing(Path(path)) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(text.getvalue())
         file.flush()

@@ -114,12 +114,33 @@ def test_ratings_of_photographs_elsewhere_are_kept(begin, path):
     assert session.view()["rated"] == 1
 
 
-def test_other_peoples_ratings_are_not_written_over(begin, path):
-    text = "worker,image,score\nann,a.jpg,3\n"
-    (path).write_text(text)
-    with pytest.raises(DataError, match="has a column `worker`"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("worker,image,score\nann,a.jpg,3\n", "has a column `worker`"),
+        ("image,score,why\na.jpg,3,its light\n", "has a column `why`"),
+        ("notes\n", "column"),
+    ],
+)
+def test_what_the_page_would_not_write_again_is_not_written_over(
+    begin, path, text, said
+):
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
         begin()
-    assert (path).read_text() == text
+    assert path.read_text() == text
+
+
+def test_ratings_come_back_with_all_their_digits(path):
+    write_ratings(path, {"a.jpg": 3.1234567})
+    OwnRatings(path, scale=(1, 5)).give("b.jpg", 4.0)
+    assert rows(path) == [("a.jpg", 3.1234567), ("b.jpg", 4)]
+
+
+@pytest.mark.parametrize("text", ["", "\ufeffImage, Score\r\n"])
+def test_a_file_without_ratings_is_begun(path, text):
+    path.write_text(text, encoding="utf-8")
+    assert OwnRatings(path, scale=(1, 5)).stars == {}
 
 
 def test_a_rating_that_cannot_be_written_is_not_learned(begin, monkeypatch):
