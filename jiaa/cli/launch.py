@@ -31,6 +31,7 @@ EXPECTED = (
 )
 
 
+DATASET_OPTIONS = "An option NAME of the dataset is set by --config.data.NAME=VALUE."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -72,13 +73,16 @@ class AnyValue(flags.ArgumentParser):
         return "value"
 
 
-def in_words(error: BaseException) -> str:
-    """An expected error as a command tells it, with what can be done there."""
+def in_words(error: BaseException, *, options: str = DATASET_OPTIONS) -> str:
+    """An expected error as a command tells it, with what can be done there.
+
+    `options` says how the command sets what a `DataError` names.
+    """
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.errno in FULL:
         said += ". Make room and give the same command: it takes up what is there"
     if isinstance(error, DataError):
-        said += "\n(An option NAME of the dataset is set by --config.data.NAME=VALUE.)"
+        said += f"\n({options})"
     return said
 
 

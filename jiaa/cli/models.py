@@ -19,6 +19,7 @@ from jiaa.cli.problem import PRIOR_FILE, Learned, head_of, read
 from jiaa.cli.run import is_multitask
 from jiaa.cli.settings import assign, recorded_config
 from jiaa.data import default_scale
+from jiaa.data.folder import check_scale
 from jiaa.meta.inner import model_params
 from jiaa.models.views import FeatureView
 from jiaa.serve import taste
@@ -58,8 +59,11 @@ def load(
 
     Raises:
       FileNotFoundError: there is no finished run; says what to do.
-      ValueError: the run, the export, the taste or a setting is not of the right form.
+      ValueError: the run, the export, the taste, the scale or a setting is not of the
+        right form.
     """
+    if scale is not None:
+        check_scale(scale)
     folder, weights = _located(path)
     config = recorded_config(folder)
     info = None if user is None else taste.read_info(user)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import sys
 import time
 import webbrowser
@@ -12,6 +13,7 @@ import numpy as np
 
 from jiaa.cli.launch import EXPECTED, in_words
 from jiaa.cli.models import METHODS, open_model
+from jiaa.data.folder import check_scale
 from jiaa.personalize.active import STRATEGIES
 from jiaa.serve import score as scoring
 from jiaa.serve.album import open_album
@@ -23,6 +25,7 @@ from jiaa.serve.ratings import OwnRatings, read_rated
 from jiaa.serve.session import Session
 from jiaa.serve.validation import FEWEST, cross_validate
 
+OPTIONS = "The scale of your stars is set by --scale LOW HIGH."
 UNREADABLE = 3  # exit code: all is done, but some photographs could not be read
 
 
@@ -85,6 +88,7 @@ def rate(arguments: Sequence[str]) -> int:
     flags = _rate_parser().parse_args(arguments)
     server_module = _server()
     low, high = flags.scale
+    check_scale((low, high))
     if not (low == int(low) and high == int(high) <= 9):
         raise ValueError(
             f"--scale {low:g} {high:g}: expected whole numbers up to 9, one a key"
@@ -170,7 +174,7 @@ def _score_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=_output,
         default=Path("scores.csv"),
         help="ranking to write, .csv or .jsonl (%(default)s)",
     )
@@ -197,7 +201,7 @@ def _personalize_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=_output,
         default=Path("taste.safetensors"),
         help="taste file to write (%(default)s)",
     )
@@ -213,12 +217,12 @@ def _rate_parser() -> argparse.ArgumentParser:
     _add_model(parser)
     parser.add_argument(
         "--ratings",
-        type=Path,
+        type=_output,
         default=Path("ratings.csv"),
         help="read if it is there, and written at each rating (%(default)s)",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="TASTE", help="keep a taste file as well"
+        "-o", "--out", type=_output, metavar="TASTE", help="keep a taste file as well"
     )
     _add_method(parser)
     _add_scale(parser, (1.0, 5.0), "1 5; whole numbers up to 9, for the keys")
@@ -234,7 +238,7 @@ def _rate_parser() -> argparse.ArgumentParser:
         default=DESIGN,
         help="how the next photograph is chosen (%(default)s)",
     )
-    parser.add_argument("--port", type=int, default=0, help="any free one")
+    parser.add_argument("--port", type=_port, default=0, help="any free one")
     parser.add_argument(
         "--no-browser", dest="browser", action="store_false", help="do not open it"
     )
@@ -289,17 +293,41 @@ def _add_scale(parser: argparse.ArgumentParser, default, shown: str) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return number
+    return _whole(text, 1, sys.maxsize)
+
+
+def _port(text: str) -> int:
+    return _whole(text, 0, 65_535)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    if not (text.isdecimal() and least <= int(text) <= most):
+        ends = f"from {least}" + (f" to {most}" if most < sys.maxsize else "")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number {ends}")
+    return int(text)
+
+
+def _output(text: str) -> Path:
+    """A file to write; what cannot become one is refused before the work."""
+    path = Path(text)
+    there = next(x for x in path.absolute().parents if x.exists())
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file")
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} would lie in {there}, which is no folder; name another"
+        )
+    return path
 
 
 def run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Calls a command; what a person can mend is told in one message."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A file's name may hold bytes that are no text: printed as escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return command(arguments)
     except EXPECTED as error:
-        sys.exit(f"jiaa: {in_words(error)}")
+        sys.exit(f"jiaa: {in_words(error, options=OPTIONS)}")
     except KeyboardInterrupt:
         sys.exit("jiaa: interrupted; the same command goes on from here")

@@ -92,7 +92,8 @@ class Guard:
             if headers.get("content-type") != "application/json":
                 return 400, "expected application/json"
             length = headers.get("content-length", "")
-            if not length.isdecimal():
+            # A body in chunks has any length, whatever is said beside it.
+            if not length.isdecimal() or "transfer-encoding" in headers:
                 return 400, "expected a Content-Length"
             if int(length) > BODY_LIMIT:
                 return 413, f"expected {BODY_LIMIT} bytes at most"
@@ -229,7 +230,7 @@ class Server:
         """Takes the port, 0: any free one; nothing is answered yet.
 
         Raises:
-          OSError: the port is taken.
+          OSError: the port is taken, kept for others, or no port.
         """
         self.session = session
         self._socket = socket.socket()
@@ -238,10 +239,10 @@ class Server:
             self._socket.bind((ADDRESS, port))
             # A browser that is faster than `run` waits instead of being refused.
             self._socket.listen()
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             self._socket.close()
             raise OSError(
-                f"port {port} of this machine is taken ({error.strerror}); leave "
+                f"port {port} of this machine is not to be had ({error}); leave "
                 "--port out, or name another"
             ) from error
         self.port: int = self._socket.getsockname()[1]

@@ -128,6 +128,8 @@ def test_a_killed_call_goes_on_where_it_stopped(score, images, tmp_path, monkeyp
         (["IMAGES", "-o", "a.txt"], r"a\.txt: expected a name ending in \.csv"),
         (["IMAGES", "--user", "no.safetensors"], "no.safetensors does not exist"),
         (["IMAGES", "--set", "adapt.step=3"], "config has no 'adapt.step'"),
+        (["IMAGES", "--scale", "5", "1"], r"scale=\(5.0, 1.0\); .*low < high"),
+        (["IMAGES", "--scale", "1", "nan"], r"scale=\(1.0, nan\)"),
     ],
 )
 def test_what_can_be_mended_is_told_in_one_message(
@@ -174,6 +176,62 @@ def test_too_few_ratings_say_so(personalize, images, tmp_path, capsys):
     path.write_text("image,score\n" + "".join(f"{name},3\n" for name in names))
     assert personalize(path, "--method", "ridge") == 0
     assert "5 ratings say nothing about themselves; 10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scale", [("5", "1"), ("3", "3"), ("1", "inf")])
+@pytest.mark.parametrize("command", ["personalize", "rate"])
+def test_a_scale_that_is_none_is_told_before_the_rows(
+    personalize, finished_run, images, tmp_path, scale, command
+):
+    path = tmp_path / "my.csv"
+    path.write_text("image,score\na.jpg,2\n")
+    flags = [*rating_flags(images, finished_run, tmp_path), "--scale", *scale]
+    calls = {
+        "personalize": lambda _: personalize(path, "--scale", *scale),
+        "rate": lambda _: photos.rate(flags),
+    }
+    with pytest.raises(SystemExit, match=r"low < high(.|\n)*--scale LOW HIGH") as told:
+        photos.run(calls[command], [])
+    assert "--config" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "FOLDER"], "is a folder; name a file"),
+        (["-o", "FILE/a.csv"], "which is no folder"),
+        (["--top", "0"], "'0' is no whole number from 1"),
+        (["--top", "x"], "'x' is no whole number from 1"),
+    ],
+)
+def test_flags_that_cannot_be_are_told_before_the_work(
+    score, images, tmp_path, arguments, said, capsys
+):
+    (tmp_path / "FILE").touch()
+    (tmp_path / "FOLDER").mkdir()
+    flag, value = arguments
+    value = tmp_path / value if flag == "-o" else value
+    with pytest.raises(SystemExit, match="2"):
+        score(images, flag, value)
+    assert said in capsys.readouterr().err
+
+
+def test_a_port_that_is_none_is_refused(finished_run, images, tmp_path, capsys):
+    flags = rating_flags(images, finished_run, tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        photos.rate([*flags, "--port", "70000"])
+    assert "'70000' is no whole number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_is_printed(score, images, tmp_path, capsys):
+    odd = os.fsencode(tmp_path) + b"/\xff.png"
+    with open(odd, "wb") as file:
+        file.write(next(images.iterdir()).read_bytes())
+    given = (os.fsdecode(odd), "-o", tmp_path / "a.csv", "--top", "1")
+    with pytest.raises(SystemExit, match="0"):
+        sys.exit(photos.run(lambda _: score(*given), []))
+    assert r"\udcff.png" in capsys.readouterr().out
+    assert b"/\xff.png" in (tmp_path / "a.csv").read_bytes()
 
 
 def test_several_peoples_ratings_need_a_name(personalize, tiny_world):

@@ -108,6 +108,7 @@ def test_other_hosts_sites_and_people_are_refused(ask, path, changed):
         {"Content_Type": "text/plain"},
         {"Content_Length": str(10**9)},
         {"Content_Length": None},
+        {"Transfer_Encoding": "chunked"},
         {"Cookie": None},
     ],
 )
@@ -210,5 +211,7 @@ def test_a_photograph_that_is_gone_is_told(served, ask):
 
 def test_a_taken_port_is_named(served):
     server, _ = served
-    with pytest.raises(OSError, match=rf"port {server.port} of this machine is taken"):
+    with pytest.raises(
+        OSError, match=rf"port {server.port} of this machine is not to be"
+    ):
         Server(server.session, port=server.port)
