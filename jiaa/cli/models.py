@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from jiaa.serve.export import WEIGHTS
 from jiaa.serve.model import Model, Scale
 from jiaa.train.workdir import CONFIG, read_record
 
+logger = logging.getLogger(__name__)
 ALIASES = {"pam": "nu_svr"}
 METHODS = (*WORDS["adapt.kind"], *ALIASES, FUSION)
 
@@ -75,12 +77,30 @@ def load(
     else:
         _adapt_by(config, method, whole)
         model = _model(config, learned, record=record)
+    _check_identity(record, model)
     if info is not None:
         assert user is not None
         model = taste.load(user, model)
     if scale is not None:
         model = model.replace(scale=(float(scale[0]), float(scale[1])))
     return model
+
+
+def _check_identity(record: dict[str, Any], model: Model) -> None:
+    """Warns of weights that are not those of the export's config and card.
+
+    No error: another version may name its arrays otherwise, and hash them to another.
+    """
+    told = record.get("identity", model.identity)  # a run's config is written before
+    if told != model.identity:
+        logger.warning(
+            "%s holds %s, but %s beside it was written for %s: if no other version of "
+            "jiaa wrote them, they are not of one export; export the run again",
+            record["source"],
+            model.identity,
+            CONFIG,
+            told,
+        )
 
 
 def _located(path: str | os.PathLike[str]) -> tuple[Path, Path]:

@@ -111,9 +111,16 @@ def load_program(
     """The function that `save_program` wrote; fewer images than its batch are padded.
 
     Raises:
-      ValueError: more images than the program's batch, or of another size.
+      ValueError: no such program in the file; or, from the function, more images than
+        the program's batch, or of another size.
     """
-    exported = jax_export.deserialize(bytearray(Path(path).read_bytes()))
+    written = bytearray(Path(path).read_bytes())
+    try:
+        exported = jax_export.deserialize(written)
+    except Exception as error:  # flatbuffers' parser raises anything on a broken file
+        raise ValueError(
+            f"{path} is no whole program of save_program ({error}). Write it again"
+        ) from error
     call = jax.jit(exported.call)
     shape = exported.in_avals[0].shape
 

@@ -203,7 +203,7 @@ def _changing(action: Callable[..., Any], **fields: type) -> Callable:
         except (ValueError, RecursionError) as error:  # the latter: of nested JSON
             return JSONResponse({"error": str(error)}, status_code=400)
         except OSError as error:
-            said = f"the rating could not be written: {error}"
+            said = f"not all could be written: {error}"
             return JSONResponse({"error": said}, status_code=500)
         except FloatingPointError as error:
             return JSONResponse({"error": str(error)}, status_code=500)

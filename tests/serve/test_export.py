@@ -49,6 +49,21 @@ def test_a_run_is_not_exported_over_itself(prior, finished_run):
     assert (finished_run / "config.json").read_text() == before
 
 
+def test_weights_of_another_export_are_told(prior, tmp_path, caplog):
+    folder = jiaa.export(prior, tmp_path / "hub")
+    config = folder / export.CONFIG
+    config.write_text(config.read_text().replace(prior.identity, "another"))
+    assert jiaa.load(folder).identity == prior.identity
+    assert f"model.safetensors holds {prior.identity}" in caplog.text
+    assert "written for another" in caplog.text
+
+
+def test_a_broken_program_is_named(tmp_path):
+    (tmp_path / "x.stablehlo").write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"x\.stablehlo is no whole program"):
+        export.load_program(tmp_path / "x.stablehlo")
+
+
 def test_an_export_names_no_path_of_the_machine(prior, finished_run, tmp_path):
     folder = jiaa.export(prior, tmp_path / "hub")
     written = (folder / "config.json").read_text() + (folder / "README.md").read_text()
