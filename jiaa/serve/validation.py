@@ -44,7 +44,7 @@ class Validation:
         if gain <= 0:
             return (
                 f"these {self.ratings} ratings do not help yet: without them the "
-                "ranking is as good. Rate more photographs, as different as you can"
+                "ranking is no worse. Rate more photographs, as different as you can"
             )
         if gain < self.error:
             return (
