@@ -31,6 +31,13 @@ def main() -> None:
         from jiaa.cli.launch import launch
 
         del sys.argv[1]
+        # What absl prints for --help: of a console script it has nothing to say.
+        sys.modules["__main__"].__doc__ = (
+            f"{getattr(run, name).__doc__.splitlines()[0]}\n\n"
+            f"jiaa {name} --config CONFIG.py --workdir FOLDER "
+            "[--config.FIELD=VALUE ...]\n\nconfigs/common.py documents the fields; "
+            "the docstring of a config is its record.\n"
+        )
         launch(getattr(run, name))
         return
     from jiaa.cli import photos

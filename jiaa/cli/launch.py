@@ -117,6 +117,7 @@ def launch(function: Callable[..., Any]) -> None:
 
     def main(argv: list[str]) -> None:
         nonlocal parsed
+        getattr(config.value, "method", None)  # of a config that was not loaded: why
         parsed = True
         if len(argv) > 1:
             raise app.UsageError(f"unexpected arguments: {argv[1:]}")
@@ -129,5 +130,8 @@ def launch(function: Callable[..., Any]) -> None:
         # From absl, while it reads the flags: a field or a file that is not there.
         if parsed or os.environ.get("JIAA_TRACEBACK"):
             raise
+        if isinstance(error, OSError):
+            last = str(error).strip().splitlines()[-1]  # it names the file
+            sys.exit(f"--config can't be read: {last.strip()}")
         said = str(error).strip().strip("\"'").replace("\\n", " ").replace("\\", "")
         sys.exit(f"--config can't be read: {said}; configs/common.py lists all fields")

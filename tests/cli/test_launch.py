@@ -153,6 +153,7 @@ def ended(config_file, tmp_path_factory):
     }
     misspelt = "--config.meta.stepz=3"
     commands["misspelt"] = command(config_file, folder / "misspelt", misspelt)
+    commands["unnamed"] = command(folder / "nosuch.py", folder / "unnamed")
     bug = command(config_file, folder / "bug")
     commands["bug"] = [str(folder / "bug.py"), *bug[1:]]
     done = subprocess.run(
@@ -178,6 +179,14 @@ def test_a_wrong_path_is_a_short_error_without_a_traceback(ended, name):
     assert code == 1, said
     assert not (workdir / "config.json").exists()
     assert WRONG[name][-1] in said
+    assert "Traceback" not in said
+
+
+def test_a_config_that_is_not_there_is_named(ended):
+    code, said, _ = ended["unnamed"]
+    assert code == 1, said
+    assert "--config can't be read" in said
+    assert "nosuch.py" in said
     assert "Traceback" not in said
 
 
