@@ -27,13 +27,10 @@ def get_config():
         config.pam.active.update(
             {
                 "machine": {"c": 0.15},
-                "album": {
-                    "kind": "linear",
-                    "visual_weight": 1.0,
-                },  # features of length 1 or so
+                "album": {"kind": "linear"},
                 "strategies": ("random", "greedy", "active_pam"),
                 "held_out": 30,
-                "trials": 3,
+                "trials": 5,
             }
         )
     return config
