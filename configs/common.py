@@ -63,7 +63,9 @@ def base() -> ConfigDict:
             "tap": "logits",  # what the head reads
             "head": "released",
             "head_options": {},
-            "weights": "",  # torchvision-named .safetensors or .pth; "" is random
+            # A .safetensors or .pth with torchvision's names; "": those that come as a
+            # package (models.weights), or else random ones; "random" for any backbone.
+            "weights": "",
         }
     )
     config.view = _section(

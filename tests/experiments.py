@@ -19,6 +19,7 @@ from jiaa.models import pretrained
 from jiaa.models.backbones import (
     BACKBONES,
     alexnet,
+    efficientnet_lite,
     inception_bn,
     inception_v3,
     resnet,
@@ -125,6 +126,12 @@ def make_shallow(set_attribute=setattr):
     layers = [(x[0] // NARROWER, *x[1:]) for x in alexnet.LAYERS]
     set_attribute(alexnet, "LAYERS", layers)
     set_attribute(alexnet, "DENSE", 16)
+    groups = [
+        x._replace(blocks=1, features=x.features // NARROWER)
+        for x in efficientnet_lite.GROUPS
+    ]
+    set_attribute(efficientnet_lite, "GROUPS", groups)
+    set_attribute(efficientnet_lite, "HEAD", 16)
     fires = {name: squeezenet.FIRES[name] for name in SQUEEZENET}
     set_attribute(squeezenet, "FIRES", fires)
     set_attribute(resnet, "BLOCKS", (1, 1, 1, 1))
@@ -243,7 +250,7 @@ def _shrink_data(config, world):
 
 
 def _shrink_model(config):
-    config.model.weights = ""
+    config.model.weights = "random"
     options = {"num_classes": 8}
     if config.model.backbone == "resnet18":
         options["width"] = 4

@@ -46,7 +46,7 @@ def shrink(config):
         )
         config.second.update({"voters": 7, "image_size": 24})
         config.second.train_images = min(config.second.train_images, 8)
-        config.model.update({"backbone": "tiny", "weights": ""})
+        config.model.update({"backbone": "tiny", "weights": "random"})
         config.model.backbone_options = {}
         config.model.hidden = config.model.hidden and (4,)
         config.view.size = 16 if config.view.size else 0

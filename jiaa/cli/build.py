@@ -5,7 +5,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -15,7 +14,7 @@ from jaxtyping import Array, Key, PyTree
 
 from jiaa import data
 from jiaa.cli.options import Config, ConfigError, construct, unknown, word
-from jiaa.models import generic, pretrained, views
+from jiaa.models import generic, pretrained, views, weights
 from jiaa.models.backbones import BACKBONES
 from jiaa.models.heads import HEADS
 
@@ -88,12 +87,13 @@ def trunk_views(config: Config) -> tuple[views.ImageView, ...]:
 def initial_variables(
     config: Config, network: nn.Module, *, key: Key[Array, ""]
 ) -> PyTree:
-    """Random variables; the backbone's from `config.model.weights` if that is set."""
+    """Random variables; the backbone's from what `config.model.weights` means."""
     images = jnp.zeros(_images_shape(network), jnp.float32)
     variables = generic.initialise(network, images, key=key)
-    if config.model.weights:
+    path = weights.weights_file(config.model.weights, config.model.backbone)
+    if path:
         backbone: nn.Module = network.backbone  # pyright: ignore
-        loaded = pretrained.load_pretrained(config.model.weights, backbone)
+        loaded = pretrained.load_pretrained(path, backbone)
         for collection in ("params", "batch_stats"):
             if loaded[collection]:
                 variables[collection]["backbone"] = loaded[collection]
@@ -101,20 +101,23 @@ def initial_variables(
 
 
 def check_weights(config: Config) -> None:
-    """Refuses weights that are not there, or of an unknown kind, before data is read.
+    """Checks, before data is read, that the weights are there and of a known kind.
 
     Raises:
-      ConfigError: names the file and the remedy.
+      ConfigError: names the file or the package, and the remedy.
     """
-    path = Path(config.model.weights)
-    if config.get("prior") or not config.model.weights:
+    if config.get("prior"):
         return
-    if path.suffix not in pretrained.READERS or not path.is_file():
+    try:
+        path = weights.weights_file(config.model.weights, config.model.backbone)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    if path and (path.suffix not in pretrained.READERS or not path.is_file()):
         raise ConfigError(
             f"config.model.weights={config.model.weights!r} is no file ending in one "
-            f"of {', '.join(pretrained.READERS)}; give torchvision's file of "
-            f"{pretrained.SPECS[config.model.backbone].torchvision}, or '' to start at "
-            "random"
+            f"of {', '.join(pretrained.READERS)}; give the file of "
+            f"{pretrained.SPECS[config.model.backbone].origin}, or "
+            f"{weights.RANDOM!r} to start at random"
         )
 
 

@@ -6,8 +6,9 @@ needs one of the other two. `"library"` is XLA's own operator: on a CPU its grad
 are very slow inside `scan` and `map`, and a kernel that carries a user axis turns it
 into a grouped convolution. `"patches"` gathers the windows by slices and multiplies
 them with the kernel as a matrix: it costs the same inside a loop, and per-user kernels
-become a batched matrix product. All can be mapped over, jitted and differentiated any
-number of times in reverse.
+become a batched matrix product. `"taps"`, where each channel has a kernel of its own
+(depthwise), adds up the slices that the kernel's taps meet. All can be mapped over,
+jitted and differentiated any number of times in reverse.
 """
 
 import dataclasses
@@ -39,23 +40,34 @@ class Rule:
     evidence: str
     backend: str | None = None
     plain: bool | None = None
+    depthwise: bool | None = None
 
-    def applies(self, backend: str, plain: bool) -> bool:
-        """Whether this rule covers such a layer; `plain`: one group, no dilation."""
-        return self.backend in (None, backend) and self.plain in (None, plain)
+    def applies(self, backend: str, plain: bool, depthwise: bool) -> bool:
+        """Whether this rule covers such a layer.
+
+        `plain`: one group, no dilation; `depthwise`: as many groups as channels.
+        """
+        return (
+            self.backend in (None, backend)
+            and self.plain in (None, plain)
+            and self.depthwise in (None, depthwise)
+        )
 
 
-# The first rule that applies decides. No backbone has groups or dilation.
+# The first rule that applies decides. No backbone has other groups, or dilation.
 RULES = (
     Rule("mixed", "docs/speed_layers.md, row by row", plain=True),
+    Rule("taps", "docs/speed_layers.md, rows L", backend="cpu", depthwise=True),
     Rule("patches", "none: XLA may take a naive loop in scan", backend="cpu"),
     Rule("library", "none: what compilers for accelerators know"),
 )
 
 
-def choose_implementation(backend: str, *, plain: bool = True) -> str:
-    """Name of the implementation that `RULES` give; `plain`: one group, no dilation."""
-    return next(r.implementation for r in RULES if r.applies(backend, plain))
+def choose_implementation(
+    backend: str, *, plain: bool = True, depthwise: bool = False
+) -> str:
+    """Name of the implementation that `RULES` give; for the words see `Rule`."""
+    return next(r.implementation for r in RULES if r.applies(backend, plain, depthwise))
 
 
 def _library(x, kernel, *, strides, padding, dilation, groups):
@@ -89,6 +101,33 @@ def _patches(x, kernel, *, strides, padding, dilation, groups):
     return out.reshape(*x.shape[:3], outputs)
 
 
+def _taps(x, kernel, *, strides, padding, dilation, groups):
+    if kernel.shape[2:] != (1, x.shape[-1]):
+        raise ValueError(
+            f"taps take one kernel for each of {x.shape[-1]} channels; got kernel "
+            f"{kernel.shape} in {groups} group(s): use 'patches' or 'library'"
+        )
+    height, width = (
+        output_size(x.shape[i + 1], (kernel.shape[i] - 1) * dilation[i] + 1, s, p)
+        for i, (s, p) in enumerate(zip(strides, padding, strict=True))
+    )
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    total = jnp.zeros((), jnp.float32)
+    options = [
+        {"stride": s, "dilation": d} for s, d in zip(strides, dilation, strict=True)
+    ]
+    for i, rows in enumerate(
+        window_slices(x, axis=1, window=kernel.shape[0], count=height, **options[0])
+    ):
+        for j, pixels in enumerate(
+            window_slices(
+                rows, axis=2, window=kernel.shape[1], count=width, **options[1]
+            )
+        ):
+            total = total + pixels * kernel[i : i + 1, j : j + 1]
+    return total.astype(x.dtype)
+
+
 def _mixed(x, kernel, *, strides, padding, dilation, groups):
     if groups != 1 or dilation != (1, 1):
         raise ValueError(
@@ -102,6 +141,7 @@ IMPLEMENTATIONS: dict[str, Callable[..., Array]] = {
     "mixed": _mixed,
     "library": _library,
     "patches": _patches,
+    "taps": _taps,
 }
 
 
@@ -124,7 +164,11 @@ def convolve(
     """
     plain = groups == 1 and tuple(dilation) == (1, 1)
     name = implementation or os.environ.get(ENVIRONMENT_VARIABLE)
-    name = name or choose_implementation(jax.default_backend(), plain=plain)
+    name = name or choose_implementation(
+        jax.default_backend(),
+        plain=plain,
+        depthwise=groups > 1 and kernel.shape[2:] == (1, groups),
+    )
     if name not in IMPLEMENTATIONS:
         raise ValueError(
             f"unknown convolution {name!r}; expected one of {sorted(IMPLEMENTATIONS)} "

@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 
 from jiaa.models.backbones import BACKBONES, create_backbone
+from jiaa.models.torch_files import read_torch
 from jiaa.models.torch_names import is_ignored, targets
 
 
@@ -25,7 +24,7 @@ class PretrainedSpec:
 
     Images in [0, 1] are resized to `image_size`, then `(image - mean) / std` per
     channel. `feature_dim` is the width of "pooled", `torchvision` the name of the same
-    model there.
+    model there, or in `program`.
     """
 
     mean: tuple[float, float, float]
@@ -34,6 +33,12 @@ class PretrainedSpec:
     feature_dim: int
     torchvision: str
     num_classes: int = 1000
+    program: str = "torchvision"
+
+    @property
+    def origin(self) -> str:
+        """Whose state dict this is, in words."""
+        return f"{self.program}'s {self.torchvision}"
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -56,9 +61,24 @@ INCEPTION_BN_SPEC = PretrainedSpec(
     IMAGENET_MEAN, IMAGENET_STD, 224, 1024, "Caffe port bninception"
 )
 
+
+def _lite(number: int, image_size: int) -> PretrainedSpec:
+    # The release takes pixels of 0 to 255 and shows (pixel - 127) / 128.
+    a, b = 127 / 255, 128 / 255
+    name, program = f"efficientnet-lite{number}", "efficientnet-lite-pytorch"
+    return PretrainedSpec((a, a, a), (b, b, b), image_size, 1280, name, program=program)
+
+
+EFFICIENTNET_LITE0_SPEC = _lite(0, 224)
+EFFICIENTNET_LITE1_SPEC = _lite(1, 240)
+EFFICIENTNET_LITE2_SPEC = _lite(2, 260)
+
 SPECS: dict[str, PretrainedSpec] = {
     "alexnet": ALEXNET_SPEC,
     "densenet121": DENSENET121_SPEC,
+    "efficientnet_lite0": EFFICIENTNET_LITE0_SPEC,
+    "efficientnet_lite1": EFFICIENTNET_LITE1_SPEC,
+    "efficientnet_lite2": EFFICIENTNET_LITE2_SPEC,
     "inception_bn": INCEPTION_BN_SPEC,
     "inception_v3": INCEPTION_V3_SPEC,
     "resnet18": RESNET18_SPEC,
@@ -73,13 +93,12 @@ def load_pretrained(
     """Variables {"params", "batch_stats"} of `backbone` from a torchvision state dict.
 
     Args:
-        path: a `.safetensors` file, or `.pth` / `.pt` (needs torch; only tensors are
-            unpickled). Half precision becomes float32.
+        path: a `.safetensors` file, or `.pth` / `.pt` (`torch_files`: PyTorch is not
+            needed). Half precision becomes float32.
         backbone: a name of `BACKBONES`, or the module whose shapes the file must have.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ImportError: the file needs torch, which is not installed.
         ValueError: the file is of another kind, cannot be read, or does not hold
             exactly the tensors of this backbone; the message lists which are missing,
             unexpected, misshapen and not finite.
@@ -154,8 +173,8 @@ def _refusal(source: str, backbone: str, problems: Mapping[str, list[str]]) -> s
         if names:
             lines.append(f"{problem} ({len(names)}): {', '.join(names)}")
     lines.append(
-        f"Use a state dict of torchvision's {SPECS[backbone].torchvision}, and create "
-        "the backbone with the num_classes and width that it was trained with."
+        f"Use a state dict of {SPECS[backbone].origin}, and create the backbone with "
+        "the num_classes and width that it was trained with."
     )
     return "\n".join(lines)
 
@@ -182,45 +201,8 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"{path} needs torch to be read: pip install 'jiaa[torch]', or convert "
-            "the file to .safetensors"
-        ) from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors, or is damaged, and is not unpickled "
-            "because that could run any code: save it again with "
-            "torch.save(model.state_dict(), ...)"
-        ) from error
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is no complete torch file ({error}): fetch or copy it again"
-        ) from error
-    # Training programs save the state dict beside their optimizer's state.
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-        raise ValueError(
-            f"{path} is no state dict: save it with torch.save(model.state_dict(), ...)"
-        )
-    # torch's bfloat16 has no NumPy counterpart; parallel training prefixes "module.".
-    return {
-        str(name).removeprefix("module."): (
-            tensor.detach().float() if tensor.is_floating_point() else tensor
-        ).numpy()
-        for name, tensor in state.items()
-    }
-
-
 READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
     ".safetensors": _read_safetensors,
-    ".pth": _read_torch,
-    ".pt": _read_torch,
+    ".pth": read_torch,
+    ".pt": read_torch,
 }

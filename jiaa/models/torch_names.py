@@ -241,9 +241,45 @@ VGG16: tuple[Layer, ...] = (
     ("classifier.6", "classifier", "dense"),
 )
 
+
+def _efficientnet_lite(blocks: tuple[int, ...]) -> tuple[Layer, ...]:
+    """The names of EfficientNet-PyTorch; `blocks` are those of each group.
+
+    A block counts all before it; the first has no expansion, so its numbers start late.
+    """
+    names = [
+        f"stage{stage}_block{block}"
+        for stage, count in enumerate(blocks, 1)
+        for block in range(1, count + 1)
+    ]
+    return (
+        *_unit("", "stem", conv="_conv_stem", norm="_bn0"),
+        *(
+            layer
+            for index, ours in enumerate(names)
+            for number, (conv, unit) in enumerate(
+                (
+                    ("_expand_conv", "expand"),
+                    ("_depthwise_conv", "depthwise"),
+                    ("_project_conv", "project"),
+                )
+            )
+            if index or number
+            for layer in _unit(
+                f"_blocks.{index}.", f"{ours}/{unit}", conv=conv, norm=f"_bn{number}"
+            )
+        ),
+        *_unit("", "head", conv="_conv_head", norm="_bn1"),
+        ("_fc", "classifier", "dense"),
+    )
+
+
 LAYERS: dict[str, tuple[Layer, ...]] = {
     "alexnet": ALEXNET,
     "densenet121": DENSENET121,
+    "efficientnet_lite0": _efficientnet_lite((1, 2, 2, 3, 3, 4, 1)),
+    "efficientnet_lite1": _efficientnet_lite((1, 3, 3, 4, 4, 5, 1)),
+    "efficientnet_lite2": _efficientnet_lite((1, 3, 3, 4, 4, 5, 1)),
     "inception_bn": INCEPTION_BN,
     "inception_v3": INCEPTION_V3,
     "resnet18": RESNET18,

@@ -15,7 +15,7 @@ from jiaa.cli.build import plain
 from jiaa.cli.options import Config, ConfigError, construct
 from jiaa.cli.settings import finished_file
 from jiaa.data.interactions import Interactions
-from jiaa.models import generic, image_maps, pretrained, trunk, variables
+from jiaa.models import generic, image_maps, pretrained, trunk, variables, weights
 from jiaa.models.backbones import BACKBONES
 from jiaa.models.collaborative import VARIANTS, Collaborative
 from jiaa.models.mtrlcnn import MTRLCNN
@@ -146,8 +146,6 @@ def _backbone(config: Config):
 def _trunk_variables(config: Config, backbone: Any) -> PyTree:
     """The backbone's: of a file, of a run, or random."""
     section = config.trunk
-    if section.weights:
-        return pretrained.load_pretrained(section.weights, backbone)
     if section.run:
         tree = variables.load_variables(finished_file(section.run, PRIOR_FILE))
         if "trunk" not in tree["params"]:
@@ -156,6 +154,9 @@ def _trunk_variables(config: Config, backbone: Any) -> PyTree:
                 "an mtrlcnn run"
             )
         return {"params": tree["params"]["trunk"]["backbone"], "batch_stats": {}}
+    path = weights.weights_file(section.weights, section.backbone)
+    if path:
+        return pretrained.load_pretrained(path, backbone)
     side = max(backbone.minimum_size, 32)
     images = jnp.zeros((1, side, side, 3))
     made = generic.initialise(backbone, images, key=jax.random.key(config.seed))

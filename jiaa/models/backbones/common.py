@@ -40,6 +40,20 @@ def outputs(logits: Array, pooled: Array, stages: dict[str, Array]) -> Outputs:
     }
 
 
+def same_padding(
+    x: Float[Array, "image height width channel"], *, kernel: int, stride: int
+) -> tuple[Pair, Pair]:
+    """TensorFlow's "SAME": outputs of size / stride, rounded up.
+
+    It depends on the size, and an odd pixel goes to the bottom and to the right.
+    """
+    height, width = (
+        max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        for size in x.shape[1:3]
+    )
+    return (height // 2, height - height // 2), (width // 2, width - width // 2)
+
+
 class ConvNorm(nn.Module):
     """Convolution without bias, then BatchNorm: the unit of ResNet and Inception."""
 
@@ -47,7 +61,9 @@ class ConvNorm(nn.Module):
     kernel_size: Pair
     strides: Pair = (1, 1)
     padding: Padding = (0, 0)
+    groups: int = 1
     epsilon: float = 1e-5
+    momentum: float = 0.9
     dtype: DTypeLike | None = None
     convolution: str | None = None
 
@@ -65,11 +81,12 @@ class ConvNorm(nn.Module):
             self.kernel_size,
             strides=self.strides,
             padding=self.padding,
+            groups=self.groups,
             use_bias=False,
             dtype=self.dtype,
             implementation=self.convolution,
             kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
             name="conv",
         )(x)
-        norm = BatchNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")
+        norm = BatchNorm(self.momentum, self.epsilon, self.dtype, name="norm")
         return norm(x, mask=mask, batch_statistics=batch_statistics)

