@@ -146,12 +146,13 @@ def base() -> ConfigDict:
     )
     config.adapt = _section(
         {
-            # finetune | ridge (closed form, on features) | nu_svr | bayesian_ridge
+            # finetune | ridge (closed form, on features) | nu_svr | bayesian_ridge | blend
             "kind": "finetune",
-            # of the last two: columns, target; c, nu, gamma, ...: personalize.regressors
+            # nu_svr, bayesian_ridge: columns, target; c, nu, ...: personalize.regressors
+            # blend: of personalize.Blend, and strangers: of personalize.hyper_prior
             "options": {},
-            "strength": 1.0,  # of ridge, and
-            "learned": False,  # whether meta-training learns it
+            "strength": 1.0,  # of ridge
+            "learned": False,  # whether training learns it, or a blend's hyper-prior
             "steps": 20,
             "rates": ((".*", 1e-5),),  # () keeps the inner loop's
             "dropout": False,

@@ -179,7 +179,7 @@ def glance_at(name, world, **changes):
         config.model.backbone = "glance"
         if config.trunk.taps:
             config.trunk.taps = (("logits",), ("fire.mean", "fire.std"))
-        if config.trunk.map == "kernel":
+        if config.trunk.map_options.get("weights"):
             config.trunk.map_options.weights = (1.0, 0.5)
     shrink(config, world)
     with config.unlocked():
@@ -257,7 +257,7 @@ def _shrink_model(config):
     config.model.backbone_options = options
     if config.model.head == "warped":
         config.model.head_options.shared = TRAIN_IMAGES
-    else:
+    elif config.model.head != "linear":
         config.model.head_options = {
             "hidden": (8, 4)[: 1 + (config.model.head != "pooled")]
         }

@@ -20,6 +20,7 @@ from jiaa.cli.unused import check_unused, field_of, unused
 from jiaa.data.photographs import Images
 from jiaa.models import feature_map
 from jiaa.models.generic import Aesthetic
+from jiaa.models.heads import SOLVABLE
 from jiaa.models.views import FeatureView
 
 # The least that a whole number can be.
@@ -179,10 +180,16 @@ def _check_together(config: Config) -> None:
             "config.generic.steps and config.meta.steps are 0: nothing to do"
         )
     in_closed_form = generic.trains == "ridge" or generic.refit
-    if in_closed_form and config.model.head != "warped":
+    if in_closed_form and config.model.head not in SOLVABLE:
         raise ConfigError(
-            "config.generic.refit and trains='ridge' solve for a 'warped' head; "
-            f"config.model.head is {config.model.head!r}"
+            "config.generic.refit and trains='ridge' solve for a head of "
+            f"{SOLVABLE}; config.model.head is {config.model.head!r}"
+        )
+    if config.adapt.kind == "blend" and config.adapt.learned and not in_closed_form:
+        raise ConfigError(
+            "config.adapt.learned=True: a blend's hyper-prior is learned from held-out "
+            "generic scores, which only generic.trains='ridge' or generic.refit give; "
+            "choose one of them, or set it to False"
         )
     for field, on_features in (
         ("generic.trains", generic.trains != "all"),
@@ -259,6 +266,8 @@ def _check_learners(config: Config, network: Aesthetic, prior: PyTree) -> None:
     loop = learners.inner_loop(config, network, method="score", view=view)
     rates = loop.optimizer.initial_rates
     refused_as("inner", lambda: rates(jax.eval_shape(loop.start, prior)["params"]))
+    if config.adapt.kind == "blend":
+        learners.strangers(config)
     personalizer = learners.personalizer(config, loop, width=1)
     refused_as("adapt", lambda: jax.eval_shape(personalizer.init, prior))
     if not config.meta.steps:

@@ -1,6 +1,7 @@
 """The two stages of training: the generic prior, and meta-learning over users."""
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import os
@@ -34,10 +35,12 @@ from jiaa.meta import bilevel
 from jiaa.meta.inner import loss_function
 from jiaa.meta.sequential import SequentialStep
 from jiaa.models.generic import Aesthetic
+from jiaa.personalize.blend import LOG_PRIOR, Blend
+from jiaa.personalize.hyper_prior import learn_log_prior
 from jiaa.train import processes
 from jiaa.train.loop import fit
 from jiaa.train.mesh import replicate
-from jiaa.train.ridge import fit_ridge
+from jiaa.train.ridge import fit_ridge, held_out_scores
 from jiaa.train.state import create_train_state
 from jiaa.train.steps import CrowdScores, train_step
 from jiaa.train.workdir import Workdir
@@ -116,6 +119,8 @@ def generic_prior(
         learned = mapped(config, network, dataset, learned.variables, progress=progress)
     problem = _problem(config, network, dataset, learned, progress)
     learned = _solve(config, dataset, learned, problem)
+    if config.adapt.kind == "blend" and config.adapt.learned:
+        learned = _with_hyper_prior(config, network, dataset, learned, problem)
     workdir.record()
     return learned
 
@@ -219,18 +224,57 @@ def _solve(
     config: Config, dataset: Dataset, learned: Learned, problem: Problem
 ) -> Learned:
     """The same regression for a linear head with weight decay, in closed form."""
-    ids, spread = dataset.generic_ids(), config.model.head_options.get("spread", 1.0)
-    head = problem.prior["params"]["head"]
-    slow, bias = fit_ridge(
-        np.asarray(problem.store.features)[ids, : head["slow"].shape[0]],
-        dataset.mean_scores[ids] / spread,
-        strength=config.generic.strength,
-        weights=_weights(config.generic, dataset),
-    )
-    whole = learned.variables
+    spread = config.model.head_options.get("spread", 1.0)
+    slow, bias = fit_ridge(**_regression(config, dataset, problem, spread))
+    whole, head = learned.variables, problem.prior["params"]["head"]
     head = {**head, "slow": slow, "bias": np.float32(bias * spread)}
     params = {**whole["params"], "head": head}
     return Learned({**whole, "params": params}, learned.feature_map)
+
+
+def _regression(config, dataset: Dataset, problem: Problem, spread) -> dict[str, Any]:
+    """What `fit_ridge` takes, of the training photographs; targets over `spread`."""
+    ids, head = dataset.generic_ids(), problem.prior["params"]["head"]
+    return {
+        "features": np.asarray(problem.store.features)[ids, : head["slow"].shape[0]],
+        "targets": dataset.mean_scores[ids] / spread,
+        "strength": config.generic.strength,
+        "weights": _weights(config.generic, dataset),
+    }
+
+
+def _with_hyper_prior(
+    config: Config,
+    network: Aesthetic,
+    dataset: Dataset,
+    learned: Learned,
+    problem: Problem,
+) -> Learned:
+    """`learned` with the prior probabilities of a blend's hypotheses."""
+    spread = config.model.head_options.get("spread", 1.0)
+    loop = learners.inner_loop(
+        config, network, method=problem.method, view=problem.view
+    )
+    width = problem.store.content.shape[-1]
+    crowd = np.zeros(len(problem.store), np.float32)
+    crowd[dataset.generic_ids()] = spread * held_out_scores(
+        **_regression(config, dataset, problem, spread)
+    )
+    blend = learners.personalizer(config, loop, width=width)
+    assert isinstance(blend, Blend)
+    log_prior = learn_log_prior(
+        blend,
+        problem.prior,
+        np.asarray(problem.store.features),
+        crowd,
+        dataset.split("train"),
+        strangers=learners.strangers(config),
+        key=jax.random.key(config.seed),
+    )
+    params = {**learned.variables["params"], "inner": {LOG_PRIOR: log_prior}}
+    return dataclasses.replace(
+        learned, variables={**learned.variables, "params": params}
+    )
 
 
 def _weights(section: Config, dataset: Dataset) -> np.ndarray | None:

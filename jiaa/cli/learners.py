@@ -16,11 +16,13 @@ from jiaa.cli.build import plain
 from jiaa.cli.options import Config, ConfigError, construct, names_of, unknown, word
 from jiaa.meta import bilevel, inner, sequential
 from jiaa.models import views
-from jiaa.personalize import REGRESSORS, Finetune, Residual, Ridge
+from jiaa.personalize import REGRESSORS, Blend, Finetune, Residual, Ridge
+from jiaa.personalize.hyper_prior import Strangers
 from jiaa.train import optimizers
 from jiaa.types import Personalizer
 
 Rates = tuple[tuple[str, float], ...]
+STRANGERS = "strangers"  # of config.adapt.options of a blend; others: its fields
 RESIDUAL = ("columns", "target")  # of config.adapt.options; others: the regressor's
 SHARE = "1/k"  # as a rate of config.meta: beta of the slides, k = users_per_step
 
@@ -127,14 +129,23 @@ def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Person
     ridge = {name: section.pop(name) for name in ("strength", "learned")}
     if kind == "ridge":
         return Ridge(loop.model, width, **ridge)
+    where = "adapt.options"
+    if kind == "blend":
+        options.pop(STRANGERS, None)
+        return construct(where, Blend, model=loop.model, width=width, **options)
     if kind in REGRESSORS:
-        where = "adapt.options"
         own = {name: options.pop(name) for name in RESIDUAL if name in options}
         regressor = construct(where, REGRESSORS[kind], **options)
         own = {**own, "model": loop.model, "width": width, "regressor": regressor}
         return construct(where, Residual, **own)
     steps = section.pop("steps")
     return Finetune(_changed(loop, section, where="adapt"), steps=steps)
+
+
+def strangers(config: Config) -> Strangers:
+    """How the hyper-prior of a blend is learned: `config.adapt.options.strangers`."""
+    options = plain(config.adapt.options).get(STRANGERS, {})
+    return construct(f"adapt.options.{STRANGERS}", Strangers, **options)
 
 
 def meta_step(

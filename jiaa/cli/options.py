@@ -38,7 +38,7 @@ WORDS: dict[str, Collection[str]] = {
     "meta.schedule": optimizers.SCHEDULES,
     "meta.keep": ("prior", "last_user"),
     "meta.strategy": task_axis.STRATEGIES,
-    "adapt.kind": ("finetune", "ridge", *REGRESSORS),
+    "adapt.kind": ("finetune", "ridge", "blend", *REGRESSORS),
     "evaluate.strategy": task_axis.STRATEGIES,
 }
 

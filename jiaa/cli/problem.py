@@ -23,7 +23,7 @@ from jiaa.data import Dataset
 from jiaa.data import store as data_store
 from jiaa.data.table import some
 from jiaa.models import feature_map, generic, trunk, variables
-from jiaa.models.feature_map import FeatureMap
+from jiaa.models.feature_map import Map
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import FeatureView, View
 from jiaa.train import mesh as train_mesh
@@ -38,7 +38,7 @@ class Learned:
     """A whole network's variables, and the map between its trunk and its head."""
 
     variables: PyTree
-    feature_map: FeatureMap | None = None
+    feature_map: Map | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -84,7 +84,9 @@ def unused(config: Config) -> list[tuple[str, str]]:
         _add_unused_by_meta(meta, add)
     kind = config.adapt.kind
     if kind != "ridge":
-        add("adapt", ("strength", "learned"), f"with config.adapt.kind={kind!r}")
+        add("adapt", ("strength",), f"with config.adapt.kind={kind!r}")
+    if kind not in ("ridge", "blend"):
+        add("adapt", ("learned",), f"with config.adapt.kind={kind!r}")
     if kind in ("finetune", "ridge"):
         add("adapt", ("options",), f"with config.adapt.kind={kind!r}")
     return found

@@ -1,7 +1,8 @@
 """Maps between a frozen trunk and a head, fitted to training images.
 
 They make features easy to learn from by few gradient steps. With a `kernel` map a
-linear head is a kernel machine for the Gaussian kernel of several blocks of features.
+linear head is a kernel machine for the Gaussian kernel of several blocks of features; a
+`unit` map leaves directions, whose products are the blocks' mean cosine.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float
 
 from jiaa.types import value
 
-MAPS = ("none", "standardise", "kernel")
+MAPS = ("none", "standardise", "unit", "kernel")
 
 
 @value
@@ -36,6 +37,12 @@ class Block:
     ) -> Float[Array, "image feature"]:
         """Each feature with mean 0 and variance 1 over the training images."""
         return jnp.asarray((features - self.mean[None]) * self.scale[None])
+
+    def direction(
+        self, features: Float[Array | np.ndarray, "image feature"]
+    ) -> Float[Array, "image feature"]:
+        """Standardised features of length sqrt(weight)."""
+        return _unit(self.standard(features)) * jnp.sqrt(jnp.asarray(self.weight))
 
     def kernel(
         self, standard: Float[Array, "image feature"], gamma: Any
@@ -99,6 +106,30 @@ class FeatureMap:
         return jnp.concatenate([kernel @ self.whitening, rest], axis=1)
 
 
+@value
+class UnitMap:
+    """Blocks of features, each standardised and brought to the length sqrt(weight).
+
+    Weights sum to 1: the product of two images is the weighted mean of their blocks'
+    cosines. It keeps two numbers a feature and nothing of any image.
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __call__(
+        self, features: Float[Array | np.ndarray, "image feature"]
+    ) -> Float[Array, "image feature"]:
+        """The blocks' directions, one after another."""
+        ends = np.cumsum([block.mean.shape[0] for block in self.blocks])
+        parts = np.split(features, ends[:-1], axis=1)
+        return jnp.concatenate(
+            [b.direction(x) for b, x in zip(self.blocks, parts, strict=True)], axis=1
+        )
+
+
+Map = FeatureMap | UnitMap
+
+
 def fit_feature_map(
     features: Float[np.ndarray, "image feature"],
     *,
@@ -109,14 +140,15 @@ def fit_feature_map(
     waves: int = 2048,
     jitter: float = 1e-5,
     seed: int = 0,
-) -> FeatureMap | None:
+) -> Map | None:
     """A map fitted to `features`, the training images'; None for the kind "none".
 
     Args:
       features: blocks of features, one after another.
       widths: how wide each block is.
       kind: one of `MAPS`.
-      weights: of the blocks in the kernel; brought to the sum 1. Equal by default.
+      weights: of the blocks in a unit map or a kernel; brought to the sum 1. Equal by
+        default.
       gamma: of the kernel.
       waves: random Fourier features of each block, an even number.
       jitter: on the diagonal of the training images' kernel matrix.
@@ -141,9 +173,13 @@ def fit_feature_map(
     if kind == "standardise":
         blocks = tuple(_block(part, weight=1.0) for part in parts)
         return FeatureMap(blocks, empty, empty, gamma_)
+    shares = shares / shares.sum()
+    if kind == "unit":
+        pairs = zip(parts, shares, strict=True)
+        return UnitMap(tuple(_block(part, weight=share) for part, share in pairs))
     rng = np.random.default_rng(seed)
     blocks = []
-    for part, weight in zip(parts, shares / shares.sum(), strict=True):
+    for part, weight in zip(parts, shares, strict=True):
         frequencies = rng.normal(size=(part.shape[1], waves // 2)) * np.sqrt(2 * gamma)
         blocks.append(_block(part, weight=weight, frequencies=frequencies))
     return _with_kernel(tuple(blocks), parts, gamma=gamma_, jitter=jitter)
@@ -192,10 +228,10 @@ def _unit(x: Float[Array, "image feature"]) -> Float[Array, "image feature"]:
     return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
-def to_arrays(feature_map: FeatureMap) -> dict[str, Any]:
+def to_arrays(feature_map: Map) -> dict[str, Any]:
     """The map as nested dictionaries of arrays, which `from_arrays` reads."""
     fields = {
-        f.name: getattr(feature_map, f.name) for f in dataclasses.fields(FeatureMap)
+        f.name: getattr(feature_map, f.name) for f in dataclasses.fields(feature_map)
     }
     blocks = {
         str(i): {f.name: getattr(block, f.name) for f in dataclasses.fields(Block)}
@@ -204,8 +240,10 @@ def to_arrays(feature_map: FeatureMap) -> dict[str, Any]:
     return {**fields, "blocks": blocks}
 
 
-def from_arrays(arrays: dict[str, Any]) -> FeatureMap:
+def from_arrays(arrays: dict[str, Any]) -> Map:
     """The map that `to_arrays` took apart."""
     blocks = arrays["blocks"]
     ordered = tuple(Block(**blocks[str(i)]) for i in range(len(blocks)))
+    if arrays.keys() == {"blocks"}:
+        return UnitMap(ordered)
     return FeatureMap(**{**arrays, "blocks": ordered})

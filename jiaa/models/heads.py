@@ -166,6 +166,37 @@ class WarpedHead(nn.Module):
         return bias + self.spread * moved.astype(jnp.float32)
 
 
+class LinearHead(nn.Module):
+    """score(x) = bias + spread * slow . x: what ridge regression solves for.
+
+    Attributes:
+      spread: the usual spread of a user's unit scores, as in `WarpedHead`.
+      dtype: what is computed in (None: the features' own); scores are float32.
+    """
+
+    spread: float = 1.0
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "image feature"],
+        *,
+        mask: Bool[Array, " image"] | None = None,
+        batch_statistics: bool = False,
+        dropout: bool = False,
+    ) -> Float[Array, " image"]:
+        """Unit scores; nothing keeps them within (0, 1).
+
+        `mask`, `batch_statistics` and `dropout` make no difference to a linear head.
+        """
+        del mask, batch_statistics, dropout
+        slow = self.param("slow", nn.initializers.zeros, (features.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, ())
+        x, slow = promote_dtype(features, slow, dtype=self.dtype)
+        return bias + self.spread * (x @ slow).astype(jnp.float32)
+
+
 def warp_features(
     head: Mapping[str, PyTree], features: Float[Array, "image feature"]
 ) -> Float[Array, "image feature"]:
@@ -193,10 +224,12 @@ def choose(what: str, name: str, table: Mapping[str, Callable | None]) -> Any:
 
 
 HEADS: dict[str, type[nn.Module]] = {
+    "linear": LinearHead,
     "pooled": PooledHead,
     "released": ReleasedHead,
     "warped": WarpedHead,
 }
+SOLVABLE = ("linear", "warped")  # by ridge, for `slow` and `bias`
 
 
 def create_head(name: str, **options: Any) -> nn.Module:

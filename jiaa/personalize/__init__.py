@@ -1,5 +1,6 @@
 """How each method learns one user; all follow `jiaa.types.Personalizer`."""
 
+from jiaa.personalize.blend import Blend
 from jiaa.personalize.collaborative import NewUser
 from jiaa.personalize.finetune import Finetune
 from jiaa.personalize.fusion import RidgeFusion
@@ -10,6 +11,7 @@ from jiaa.personalize.ridge import Ridge
 __all__ = [
     "REGRESSORS",
     "BayesianRidge",
+    "Blend",
     "Finetune",
     "NewUser",
     "NuSVR",

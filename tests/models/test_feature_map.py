@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.metrics.pairwise import cosine_similarity, rbf_kernel
 
 from jiaa.models.feature_map import fit_feature_map, from_arrays, to_arrays
 from jiaa.models.variables import load_variables, save_variables
@@ -148,3 +148,17 @@ def test_shares_among_images_add_up_to_the_kernel_of_these_images(train, unseen)
     )
     expected = exact_kernel(train, unseen, unseen)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_products_of_a_unit_map_are_the_blocks_mean_cosine(train, unseen, tmp_path):
+    fitted = fit_feature_map(train, widths=WIDTHS, kind="unit", weights=WEIGHTS)
+    mapped = np.asarray(fitted(unseen))
+    expected = 0.0
+    for block, weight in zip(np.split(np.arange(15), [6]), WEIGHTS, strict=True):
+        mean, spread = train[:, block].mean(0), train[:, block].std(0)
+        standard = (unseen[:, block] - mean) / spread
+        expected = expected + weight / sum(WEIGHTS) * cosine_similarity(standard)
+    np.testing.assert_allclose(mapped @ mapped.T, expected, atol=1e-5)
+    save_variables(tmp_path / "map.safetensors", to_arrays(fitted))
+    again = from_arrays(load_variables(tmp_path / "map.safetensors"))
+    np.testing.assert_array_equal(again(unseen), fitted(unseen))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from jiaa.train.ridge import fit_ridge
+from jiaa.train.ridge import fit_ridge, held_out_scores
 
 
 @pytest.mark.parametrize("width", [5, 60])
@@ -64,3 +64,29 @@ def test_a_vanishing_strength_finds_the_weights_that_made_the_targets(rng):
     true = rng.normal(size=6).astype(np.float32)
     weights, _ = fit_ridge(features, features @ true + 0.7, strength=1e-9)
     np.testing.assert_allclose(weights, true, atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [4, 40])
+def test_a_held_out_score_is_that_of_a_fit_to_all_other_images(rng, width):
+    features = rng.normal(size=(12, width)).astype(np.float32)
+    targets = rng.uniform(0.2, 1.0, 12).astype(np.float32)
+    bias = targets.mean(dtype=np.float64)
+    found = held_out_scores(features, targets, strength=0.5)
+    for image in range(12):
+        others = np.arange(12) != image
+        oracle = Ridge(alpha=0.5, fit_intercept=False)
+        oracle.fit(features[others].astype(np.float64), targets[others] - bias)
+        expected = features[image] @ oracle.coef_ + bias
+        assert found[image] == pytest.approx(expected, abs=1e-5)
+
+
+def test_held_out_scores_weigh_images_as_the_fit_does(rng):
+    features = rng.normal(size=(9, 20)).astype(np.float32)
+    targets = rng.uniform(size=9).astype(np.float32)
+    weights = rng.uniform(0.5, 2.0, 9).astype(np.float32)
+    found = held_out_scores(features, targets, strength=0.5, weights=weights)
+    share = weights / weights.mean()
+    bias = np.average(targets, weights=weights)
+    oracle = Ridge(alpha=0.5, fit_intercept=False)
+    oracle.fit(features[1:], targets[1:] - bias, sample_weight=share[1:])
+    assert found[0] == pytest.approx(features[0] @ oracle.coef_ + bias, abs=1e-5)
