@@ -81,6 +81,9 @@ def base() -> ConfigDict:
             "sizes": (),  # whole-image views, averaged: sides or (height, width)
             "five_crops": 0,  # side of five more views
             "flip": False,  # each view's mirror image is one more
+            # Further encoders, whose blocks follow: {"backbone": "resnet18", ...} each,
+            # with weights, taps, sizes, ... of its own: cli.trunks.FIELDS
+            "beside": (),
             "map": "none",  # none | standardise | kernel, between trunk and head
             "map_options": {},  # weights, gamma, waves, ...: models.feature_map
         }

@@ -1,6 +1,7 @@
 """The two stages of training: the generic prior, and meta-learning over users."""
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import os
@@ -113,7 +114,7 @@ def generic_prior(
         )
         if section.trains == "head" or not section.refit:
             return learned
-        learned = mapped(config, network, dataset, learned.variables, progress=progress)
+        learned = mapped(config, network, dataset, learned, progress=progress)
     problem = _problem(config, network, dataset, learned, progress)
     learned = _solve(config, dataset, learned, problem)
     workdir.record()
@@ -230,7 +231,7 @@ def _solve(
     whole = learned.variables
     head = {**head, "slow": slow, "bias": np.float32(bias * spread)}
     params = {**whole["params"], "head": head}
-    return Learned({**whole, "params": params}, learned.feature_map)
+    return dataclasses.replace(learned, variables={**whole, "params": params})
 
 
 def _weights(section: Config, dataset: Dataset) -> np.ndarray | None:
@@ -354,4 +355,4 @@ def merged(learned: Learned, state: TrainState) -> Learned:
         # From the mesh: the stages that follow choose devices of their own.
         new = processes.to_host(new)
     merged = {part: {**old[part], **new[part]} for part in ("params", "batch_stats")}
-    return Learned(merged, learned.feature_map)
+    return dataclasses.replace(learned, variables=merged)

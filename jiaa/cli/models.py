@@ -181,7 +181,7 @@ def _adapt_by(config: Config, method: str | None, whole: bool | None) -> None:
 def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model:
     network = build.model(config)
     frozen = config.trunk.frozen
-    variables = jax.tree.map(jnp.asarray, learned.variables)
+    variables, beside = jax.tree.map(jnp.asarray, (learned.variables, learned.beside))
     prior = head_of(variables) if frozen else variables
     loop = learners.inner_loop(
         config,
@@ -189,7 +189,7 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         method="score" if frozen else "__call__",
         view=FeatureView() if frozen else build.image_view(config),
     )
-    encoder = make_encoder(config, network, variables)
+    encoder = make_encoder(config, network, Learned(variables, beside=beside))
     width = _width(config, network, encoder, learned, prior)
     personalizer = learners.personalizer(config, loop, width=width)
     scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
@@ -202,7 +202,7 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         feature_map=jax.tree.map(jnp.asarray, feature_map),
         prior_scale=ends,
         scale=ends,
-        identity=identity_of(learned.variables, learned.feature_map),
+        identity=identity_of(learned.variables, learned.feature_map, *learned.beside),
         record=record | {"method": config.method, "adapt": config.adapt.kind},
     )
 

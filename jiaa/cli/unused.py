@@ -12,6 +12,7 @@ NEUTRAL = {
     "trunk.sizes": (),
     "trunk.five_crops": 0,
     "trunk.flip": False,
+    "trunk.beside": (),
     "trunk.map": "none",
     "trunk.map_options": {},
     "generic.refit": False,
@@ -38,7 +39,7 @@ NEUTRAL = {
     "adapt.learned": False,
     "adapt.options": {},
 }
-TRUNK = ("taps", "sizes", "five_crops", "flip", "map", "map_options")
+TRUNK = ("taps", "sizes", "five_crops", "flip", "beside", "map", "map_options")
 SOLVED = ("optimizer", "optimizer_options", "rates", "schedule")
 
 

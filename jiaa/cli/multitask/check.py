@@ -9,15 +9,14 @@ import jax
 from jiaa.cli import build, learners
 from jiaa.cli.check import (
     EVALUATE,
-    are_whole,
     check_data,
     check_evaluate,
     check_options,
     check_sizes,
     check_whole,
-    is_size,
     refused_as,
 )
+from jiaa.cli.check_trunk import are_whole, is_size
 from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask.network import make_network
 from jiaa.cli.multitask.second import DATABASES, FOLDS, TASKS
