@@ -7,7 +7,7 @@ import jax
 from jaxtyping import PyTree
 
 from jiaa.cli import build, learners
-from jiaa.cli.check_trunk import are_whole, check_trunk, is_size
+from jiaa.cli.check_trunk import are_whole, check_features, check_trunk, is_size
 from jiaa.cli.options import (
     WORDS,
     Config,
@@ -69,12 +69,14 @@ def check(config: Config) -> None:
     Raises:
       ConfigError: naming field, value, expectation and remedy.
     """
-    for path in WORDS:
-        word(config, path)
+    for path, known in WORDS.items():
+        none = (build.NO_BACKBONE,) if path == "model.backbone" else ()
+        word(config, path, (*known, *none))
     check_whole({path: (field_of(config, path), x) for path, x in LEAST.items()})
     check_data(config)
     check_evaluate(config)
     check_sizes(config)
+    check_features(config)
     _check_together(config)
     check_unused(config, unused(config))
     _check_parameters(config)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jiaa.cli.build import NO_BACKBONE
 from jiaa.cli.options import Config, ConfigError, construct, expected, unknown
 from jiaa.cli.trunks import FIELDS
 from jiaa.models.backbones import BACKBONES
@@ -30,6 +31,36 @@ def check_trunk(config: Config) -> None:
     )
     for number, entry in enumerate(given):
         _check_entry(entry, f"trunk.beside[{number}]")
+
+
+def check_features(config: Config) -> None:
+    """Refuses features from a file beside a network, or without a frozen trunk.
+
+    Raises:
+      ConfigError: naming the field, its value and what to set.
+    """
+    file, backbone = config.data.get("features"), config.model.backbone
+    fits = file is None or (isinstance(file, str) and file != "")
+    _require(fits, "data.features", file, "the name of a file of features, or None")
+    if file is None and backbone == NO_BACKBONE:
+        raise ConfigError(
+            f"config.model.backbone={backbone!r} runs no network; give features: "
+            "config.data.features=FILE, or choose a backbone"
+        )
+    if file is None:
+        return
+    if backbone != NO_BACKBONE:
+        raise ConfigError(
+            f"config.model.backbone={backbone!r} does nothing with config.data."
+            f"features={file!r}, which no network computes; set it to {NO_BACKBONE!r}"
+        )
+    generic = config.generic
+    trained = generic.steps and not config.prior
+    if not config.trunk.frozen or (trained and generic.trains == "all"):
+        raise ConfigError(
+            f"config.data.features={file!r} leaves only a head to learn; set config."
+            "trunk.frozen=True, and config.generic.trains to 'ridge' or 'head'"
+        )
 
 
 def _check_entry(entry: Mapping[str, Any], where: str) -> None:

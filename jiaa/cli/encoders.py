@@ -22,19 +22,36 @@ from jiaa.serve.encoder import Encoder
 def make_encoder(config: Config, network: Any, learned: Learned) -> Encoder:
     """Pixels -> a frozen trunk's features as `config.trunk` says, or pixels themselves.
 
-    `network` has a `backbone` and a `tap`.
+    Or nothing, where features come from a file. `network` has a `backbone` and a `tap`.
     """
     size = sides(build.plain(config.data)["image_size"])
+    if learned.reads is not None:
+        return Encoder(size, None, learned.reads.widths, learned.reads.encoder)
     if not config.trunk.frozen:
-        return Encoder(size, None, 0, "")
+        return Encoder(size, None, (), "")
     encoders = trunks(config, network, learned.variables, learned.beside)
 
     def features(pixels: Array) -> Array:
         blocks = [block for encoder in encoders for block in encoder(pixels)]
         return jnp.concatenate(blocks, axis=1)
 
-    width = sum(sum(encoder.widths(size)) for encoder in encoders)
-    return Encoder(size, features, width, _identity(encoders, size))
+    widths = tuple(width for encoder in encoders for width in encoder.widths(size))
+    view = "; ".join(_in_words(encoder) for encoder in encoders)
+    view = f"squashed to {size[0]} x {size[1]}; {view}"
+    return Encoder(size, features, widths, _identity(encoders, size), view)
+
+
+def _in_words(encoder: Trunk) -> str:
+    """Which network an encoder is, and how it is shown photographs."""
+    network: Any = encoder.model
+    sizes = ", ".join(
+        "as it is" if x.size is None else str(x.size) for x in encoder.views
+    )
+    crops = f", five crops {encoder.five_crops}" if encoder.five_crops else ""
+    mirrored = ", mirrored too" if encoder.flip else ""
+    blocks = " | ".join("+".join(block) for block in encoder.taps) or network.tap
+    shown = f"views {sizes}{crops}{mirrored}"
+    return f"{type(network.backbone).__name__} {blocks}, {shown}"
 
 
 def _identity(encoders: Sequence[Trunk], size: tuple[int, int]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jiaa.cli import build, learners
-from jiaa.cli.options import Config
+from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.problem import Learned, Problem, load, make_problem
 from jiaa.cli.trunks import trunks
 from jiaa.data import Dataset
@@ -67,6 +67,8 @@ def open_run(
 def _content(config, network, learned: Learned) -> Callable[[Array], Array]:
     if not config.trunk.frozen:
         return lambda pixels: pixels
+    if learned.reads is not None:
+        return _no_pixels
     encoders = trunks(config, network, learned.variables, learned.beside)
 
     def features(pixels: Array) -> Array:
@@ -76,3 +78,10 @@ def _content(config, network, learned: Learned) -> Callable[[Array], Array]:
         return joined if fitted is None else fitted(joined)
 
     return features
+
+
+def _no_pixels(pixels: Array) -> Array:
+    raise ConfigError(
+        f"pixels of shape {pixels.shape}: this run reads features from a file, and has "
+        "no network that sees pixels; expected a run with a backbone"
+    )

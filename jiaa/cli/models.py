@@ -1,5 +1,6 @@
 """`jiaa.load`: a finished run, or an export of one, as a `jiaa.serve.Model`."""
 
+import dataclasses
 import functools
 import json
 import logging
@@ -72,6 +73,7 @@ def load(
     assign(config, settings)
     method, whole = _chosen(config, method, info, whole)
     learned, record = read(weights), _record(folder, weights)
+    _check_reads(config, learned, weights)
     if method == FUSION:
         model = fused_model(config, learned, record=record)
     else:
@@ -100,6 +102,16 @@ def _check_identity(record: dict[str, Any], model: Model) -> None:
             model.identity,
             CONFIG,
             told,
+        )
+
+
+def _check_reads(config: Config, learned: Learned, weights: Path) -> None:
+    """Refuses weights that learned from features where the config has a network."""
+    if (learned.reads is None) != (config.model.backbone != build.NO_BACKBONE):
+        raise ConfigError(
+            f"config.model.backbone is {config.model.backbone!r} beside {weights}, "
+            f"which reads {learned.reads or 'photographs'}. Both files have to come "
+            "from one run"
         )
 
 
@@ -189,7 +201,8 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         method="score" if frozen else "__call__",
         view=FeatureView() if frozen else build.image_view(config),
     )
-    encoder = make_encoder(config, network, Learned(variables, beside=beside))
+    shown = dataclasses.replace(learned, variables=variables, beside=beside)
+    encoder = make_encoder(config, network, shown)
     width = _width(config, network, encoder, learned, prior)
     personalizer = learners.personalizer(config, loop, width=width)
     scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
@@ -209,7 +222,7 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
 
 def _width(config, network, encoder: Encoder, learned: Learned, prior: PyTree) -> int:
     """How wide the store's features are; refuses a head of another width."""
-    if encoder.features is None:
+    if not encoder.width:
         return 0
     variables = {**prior, "params": model_params(prior)}
 

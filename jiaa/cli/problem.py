@@ -21,6 +21,7 @@ from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.settings import differences, finished_file, recorded_config
 from jiaa.data import Dataset
 from jiaa.data import store as data_store
+from jiaa.data.feature_file import FeatureSpec
 from jiaa.data.table import some
 from jiaa.models import feature_map, generic, variables
 from jiaa.models.feature_map import FeatureMap
@@ -37,12 +38,14 @@ PRIOR_FILE = "prior.safetensors"
 class Learned:
     """A whole network's variables, and the map between its trunk and its head.
 
-    `beside` are the variables of the frozen encoders of `config.trunk.beside`.
+    `beside` are the variables of the frozen encoders of `config.trunk.beside`; `reads`
+    says which features it reads, where they come from a file and no trunk is there.
     """
 
     variables: PyTree
     feature_map: FeatureMap | None = None
     beside: tuple[PyTree, ...] = ()
+    reads: FeatureSpec | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +67,10 @@ def save(learned: Learned, path: str | os.PathLike[str]) -> None:
     if learned.feature_map is not None:
         tree["map"] = feature_map.to_arrays(learned.feature_map)
     tree["beside"] = {str(i): other for i, other in enumerate(learned.beside)}
+    if learned.reads is not None:
+        encoder = np.frombuffer(learned.reads.encoder.encode(), np.uint8)
+        widths = np.asarray(learned.reads.widths)
+        tree["reads"] = {"encoder": encoder, "widths": widths}
     try:
         variables.save_variables(path, tree)
     except SafetensorError as error:  # an OSError of theirs: the disk is full, say
@@ -92,7 +99,11 @@ def read(path: Path) -> Learned:
     fitted = None if arrays is None else feature_map.from_arrays(arrays)
     others = tree.pop("beside", {})
     beside = tuple({"batch_stats": {}, **others[str(i)]} for i in range(len(others)))
-    return Learned({"batch_stats": {}, **tree}, fitted, beside)
+    reads = None
+    if (told := tree.pop("reads", None)) is not None:
+        encoder = bytes(told["encoder"]).decode()
+        reads = FeatureSpec(tuple(told["widths"].tolist()), encoder)
+    return Learned({"batch_stats": {}, **tree}, fitted, beside, reads)
 
 
 def borrowed(config: Config, network: Aesthetic) -> Learned:
@@ -148,6 +159,8 @@ def _check_fits(config: Config, network: Aesthetic, learned: Learned) -> None:
     others = [_shapes(x) for x in (learned.beside, trunks.beside_shapes(config))]
     if others[0] != others[1]:
         wrong.append("config.trunk.beside is not what it has")
+    if (learned.reads is None) != (config.data.get("features") is None):
+        wrong.append("config.data.features: one of both learns from photographs")
     maps = config.trunk.frozen and config.trunk.map != "none"
     if maps != (learned.feature_map is not None):
         wrong.append(f"config.trunk.map={config.trunk.map!r} is not what it has")
@@ -171,7 +184,8 @@ def fresh(
 ) -> Learned:
     """Initial variables; those of a trunk that stays frozen with its feature map."""
     whole = build.initial_variables(config, network, key=jax.random.key(config.seed))
-    learned = Learned(whole, beside=trunks.initial_beside(config))
+    beside = trunks.initial_beside(config)
+    learned = Learned(whole, beside=beside, reads=dataset.features)
     if config.generic.steps and config.generic.trains == "all":
         return learned
     return mapped(config, network, dataset, learned, progress=progress)
@@ -182,12 +196,12 @@ def mapped(
 ) -> Learned:
     """`learned` with a feature map fitted to the trunk, and a new head for that."""
     section, whole = config.trunk, learned.variables
-    as_it_is = section.map == "none" and not section.taps and not learned.beside
-    if not section.frozen or as_it_is:
+    own = section.taps or learned.beside or learned.reads  # not what model.tap takes
+    if not section.frozen or (section.map == "none" and not own):
         return learned
     ids = dataset.generic_ids()
-    features, widths = compute_features(
-        config, network, dataset.store, learned, image_ids=ids, progress=progress
+    features, widths = features_of(
+        config, network, dataset, learned, image_ids=ids, progress=progress
     )
     options = build.plain(section.map_options)
     fitted = feature_map.fit_feature_map(
@@ -199,7 +213,35 @@ def mapped(
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     head = generic.initialise_head(network, width=width, key=key)
     merged = {name: {**whole[name], **head[name]} for name in ("params", "batch_stats")}
-    return Learned(merged, fitted, learned.beside)
+    return dataclasses.replace(learned, variables=merged, feature_map=fitted)
+
+
+def features_of(
+    config: Config,
+    network: Any,
+    dataset: Dataset,
+    learned: Learned,
+    *,
+    image_ids: Int[np.ndarray, " needed"],
+    progress: bool,
+) -> tuple[Float[np.ndarray, "image feature"], tuple[int, ...]]:
+    """A dataset's features, and the width of each block: a file's, or the trunk's.
+
+    Raises:
+      DataError: the file's are not those that were learned from.
+    """
+    if dataset.features is None:
+        return compute_features(
+            config,
+            network,
+            dataset.store,
+            learned,
+            image_ids=image_ids,
+            progress=progress,
+        )
+    if learned.reads is not None:
+        learned.reads.check(dataset.features, str(config.data.features))
+    return np.asarray(dataset.store.content), dataset.features.widths
 
 
 def compute_features(
@@ -237,8 +279,8 @@ def make_problem(
         store = placed(dataset.store, mesh)
         prior = processes.from_first(whole)
         return Problem(prior, store, "__call__", build.image_view(config))
-    features, _ = compute_features(
-        config, network, dataset.store, learned, image_ids=image_ids, progress=progress
+    features, _ = features_of(
+        config, network, dataset, learned, image_ids=image_ids, progress=progress
     )
     if learned.feature_map is not None:
         features = learned.feature_map(features)

@@ -19,6 +19,7 @@ FREE = {
     "data": (
         "root",
         "cache_dir",
+        "features",
         "image_folder",
         "test_workers",
         "progress",

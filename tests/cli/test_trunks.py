@@ -91,7 +91,7 @@ def test_a_run_is_evaluated_and_served_from_its_file_alone(beside, tiny_world):
 
 
 def test_other_weights_beside_are_another_encoder_and_another_prior(beside, tmp_path):
-    config, workdir = beside
+    _, workdir = beside
     learned = problem.load(workdir)
     moved = jax.tree.map(lambda x: x + 1, learned.beside[1])
     other = dataclasses.replace(learned, beside=(learned.beside[0], moved))
@@ -138,7 +138,7 @@ def test_weights_come_from_a_file_that_may_move_afterwards(small, shallow, tmp_p
     path.unlink()
     moved = small(TRAINED, **{"trunk.beside": ({**entry, "weights": "gone.pth"},)})
     run.evaluate(moved, tmp_path / "run", progress=False)
-    with pytest.raises(WorkdirError, match="trained otherwise: trunk.beside is"):
+    with pytest.raises(WorkdirError, match=r"trained otherwise: trunk\.beside is"):
         run.evaluate(small(TRAINED), tmp_path / "run", progress=False)
     with pytest.raises(ConfigError, match=r"beside\[0\]\.weights='gone.pth' is no"):
         run.train(moved, tmp_path / "new", progress=False)

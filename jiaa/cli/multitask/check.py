@@ -84,7 +84,7 @@ def check(config: Config) -> None:
     for path, known in {**{path: WORDS[path] for path in SHARED}, **OWN}.items():
         word(config, path, known)
     check_whole({path: (field_of(config, path), x) for path, x in LEAST.items()})
-    check_data(config)
+    _check_database(config)
     check_evaluate(config)
     check_sizes(config)
     check_options(config, (*EVALUATE, "threshold", "databases"))
@@ -95,6 +95,15 @@ def check(config: Config) -> None:
     _check_model(config)
     _check_evaluation(config)
     _check_rates(config)
+
+
+def _check_database(config: Config) -> None:
+    check_data(config)
+    if config.data.get("features") is not None:
+        raise ConfigError(
+            f"config.data.features={config.data.features!r}: these programs learn from "
+            "photographs, and not from features of elsewhere; set it to None"
+        )
 
 
 def _check_numbers(config: Config) -> None:
@@ -244,7 +253,7 @@ def _check_evaluation(config: Config) -> None:
                 "differs from config.data, such as {'name': 'flickr_aes', 'root': ...}"
             )
         try:
-            check_data(build.elsewhere(config, changes))
+            _check_database(build.elsewhere(config, changes))
         except ValueError as error:
             raise ConfigError(f"config.evaluate.databases.{name}: {error}") from error
 
