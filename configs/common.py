@@ -36,6 +36,9 @@ def base() -> ConfigDict:
             "mixed_raters": None,  # of several splits' images: error | drop | divide
             "seed": None,  # draws the share of test users; synthetic: the world
             "share_images": None,  # flickr_aes too: training sees test users' images
+            # A .npz or .safetensors file of features computed elsewhere: no image is
+            # read and no network runs. With model.backbone "none", trunk.frozen
+            "features": None,
             # These, and the papers' datasets, prepared or not:
             "min_ratings": None,  # users with fewer are left out
             "max_missing": None,  # how many rated images may have no file
@@ -58,7 +61,7 @@ def base() -> ConfigDict:
     )
     config.model = _section(
         {
-            "backbone": "resnet18",
+            "backbone": "resnet18",  # "none" with data.features
             "backbone_options": {},
             "tap": "logits",  # what the head reads
             "head": "released",
@@ -81,6 +84,9 @@ def base() -> ConfigDict:
             "sizes": (),  # whole-image views, averaged: sides or (height, width)
             "five_crops": 0,  # side of five more views
             "flip": False,  # each view's mirror image is one more
+            # Further encoders, whose blocks follow: {"backbone": "resnet18", ...} each,
+            # with weights, taps, sizes, ... of its own: cli.trunks.FIELDS
+            "beside": (),
             "map": "none",  # none | standardise | kernel, between trunk and head
             "map_options": {},  # weights, gamma, waves, ...: models.feature_map
         }

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from jiaa.cli.options import Config, ConfigError, construct, unknown, word
 from jiaa.models import generic, pretrained, views, weights
 from jiaa.models.backbones import BACKBONES
 from jiaa.models.heads import HEADS
+
+NO_BACKBONE = "none"  # of config.model: features come from config.data.features
 
 
 def dataset(config: Config, *, progress: bool = True) -> data.Dataset:
@@ -61,10 +64,14 @@ def dataset_options(config: Config) -> dict[str, Any]:
 
 
 def model(config: Config) -> generic.Aesthetic:
-    """The network of `config.model`."""
+    """The network of `config.model`; the backbone "none" leaves it its head alone."""
     options = plain(config.model)
     del options["weights"]
-    for part, table in (("backbone", BACKBONES), ("head", HEADS)):
+    tables = {"backbone": BACKBONES, "head": HEADS}
+    if options["backbone"] == NO_BACKBONE:
+        options["backbone"] = None
+        del tables["backbone"]
+    for part, table in tables.items():
         make = table[word(config, f"model.{part}")]
         construct(f"model.{part}_options", make, **options[f"{part}_options"])
     return construct("model", generic.create_model, **options)
@@ -87,7 +94,12 @@ def trunk_views(config: Config) -> tuple[views.ImageView, ...]:
 def initial_variables(
     config: Config, network: nn.Module, *, key: Key[Array, ""]
 ) -> PyTree:
-    """Random variables; the backbone's from what `config.model.weights` means."""
+    """Random variables; the backbone's from what `config.model.weights` means.
+
+    Without a backbone there are none yet: a head is made for the features' width.
+    """
+    if network.backbone is None:  # pyright: ignore[reportAttributeAccessIssue]
+        return {"params": {}, "batch_stats": {}}
     images = jnp.zeros(_images_shape(network), jnp.float32)
     variables = generic.initialise(network, images, key=key)
     path = weights.weights_file(config.model.weights, config.model.backbone)
@@ -106,18 +118,23 @@ def check_weights(config: Config) -> None:
     Raises:
       ConfigError: names the file or the package, and the remedy.
     """
-    if config.get("prior"):
-        return
+    section = config.model
+    if not config.get("prior") and section.backbone != NO_BACKBONE:
+        check_weights_file(section.weights, section.backbone, where="model.weights")
+
+
+def check_weights_file(given: str, backbone: str, *, where: str) -> None:
+    """`check_weights` of one backbone, whose weights the field `where` names."""
     try:
-        path = weights.weights_file(config.model.weights, config.model.backbone)
+        path = weights.weights_file(given, backbone)
     except (ImportError, ValueError) as error:
         raise ConfigError(str(error)) from error
     if path and (path.suffix not in pretrained.READERS or not path.is_file()):
         raise ConfigError(
-            f"config.model.weights={config.model.weights!r} is no file ending in one "
-            f"of {', '.join(pretrained.READERS)}; give the file of "
-            f"{pretrained.SPECS[config.model.backbone].origin}, or "
-            f"{weights.RANDOM!r} to start at random"
+            f"config.{where}={given!r} is no file ending in one of "
+            f"{', '.join(pretrained.READERS)}; give the file of "
+            f"{pretrained.SPECS[backbone].origin}, or {weights.RANDOM!r} to start at "
+            "random"
         )
 
 
@@ -126,6 +143,9 @@ def variable_shapes(network: nn.Module) -> PyTree:
 
     Behind a frozen trunk with a feature map the head is wider; its names are the same.
     """
+    if network.backbone is None:  # pyright: ignore[reportAttributeAccessIssue]
+        head = functools.partial(generic.initialise_head, network, width=2)
+        return jax.eval_shape(lambda key: head(key=key), jax.random.key(0))
     images = jax.ShapeDtypeStruct(_images_shape(network), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), images)
     return {"batch_stats": {}} | dict(shapes)

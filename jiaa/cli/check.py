@@ -7,6 +7,7 @@ import jax
 from jaxtyping import PyTree
 
 from jiaa.cli import build, learners
+from jiaa.cli.check_trunk import are_whole, check_features, check_trunk, is_size
 from jiaa.cli.options import (
     WORDS,
     Config,
@@ -69,12 +70,14 @@ def check(config: Config) -> None:
     Raises:
       ConfigError: naming field, value, expectation and remedy.
     """
-    for path in WORDS:
-        word(config, path)
+    for path, known in WORDS.items():
+        none = (build.NO_BACKBONE,) if path == "model.backbone" else ()
+        word(config, path, (*known, *none))
     check_whole({path: (field_of(config, path), x) for path, x in LEAST.items()})
     check_data(config)
     check_evaluate(config)
     check_sizes(config)
+    check_features(config)
     _check_together(config)
     check_unused(config, unused(config))
     _check_parameters(config)
@@ -134,7 +137,7 @@ def check_evaluate(config: Config) -> None:
 
 
 def check_sizes(config: Config) -> None:
-    """Refuses sizes of images and views that are neither sides nor pairs."""
+    """Refuses sizes that are neither sides nor pairs, and what `check_trunk` does."""
     for path in ("data.image_size", "view.size"):
         value = field_of(config, path)
         unset = path == "view.size" and value in (0, None)
@@ -142,17 +145,7 @@ def check_sizes(config: Config) -> None:
             raise ConfigError(
                 f"config.{path} is {value!r}; expected a side, or (height, width)"
             )
-    if not all(is_size(size) for size in config.trunk.sizes):
-        raise ConfigError(
-            f"config.trunk.sizes is {config.trunk.sizes!r}; expected sides or pairs "
-            "(height, width), such as (224, (288, 360))"
-        )
-
-
-def is_size(value: Any) -> bool:
-    """Whether this is a side, or (height, width)."""
-    pair = are_whole(value, 1) and len(value) == 2
-    return pair or (type(value) is int and value > 0)
+    check_trunk(config)
 
 
 def _is_pair(value: Any) -> bool:
@@ -160,15 +153,6 @@ def _is_pair(value: Any) -> bool:
         isinstance(value, list | tuple)
         and len(value) == 2
         and all(type(end) in (int, float) for end in value)
-    )
-
-
-def are_whole(values: Any, least: int) -> bool:
-    """Whether these are whole numbers from `least`, at least one."""
-    return (
-        isinstance(values, list | tuple)
-        and len(values) > 0
-        and all(type(value) is int and value >= least for value in values)
     )
 
 

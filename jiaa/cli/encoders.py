@@ -1,50 +1,67 @@
 """What a run's frozen trunk makes of photographs, for `jiaa.serve`."""
 
-import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jiaa.cli import build
-from jiaa.cli.finished import trunk_options
 from jiaa.cli.options import Config
+from jiaa.cli.problem import Learned
+from jiaa.cli.trunks import trunks
 from jiaa.data.images import sides
-from jiaa.models import trunk
+from jiaa.models.trunk import Trunk
 from jiaa.serve.encoder import Encoder
 
 
-def make_encoder(config: Config, network: Any, variables: PyTree) -> Encoder:
+def make_encoder(config: Config, network: Any, learned: Learned) -> Encoder:
     """Pixels -> a frozen trunk's features as `config.trunk` says, or pixels themselves.
 
-    `network` has a `backbone` and a `tap`; `variables` are all that was learned.
+    Or nothing, where features come from a file. `network` has a `backbone` and a `tap`.
     """
     size = sides(build.plain(config.data)["image_size"])
+    if learned.reads is not None:
+        return Encoder(size, None, learned.reads.widths, learned.reads.encoder)
     if not config.trunk.frozen:
-        return Encoder(size, None, 0, "")
-    backbone = {
-        name: {"backbone": tree.get("backbone", {})} for name, tree in variables.items()
-    }
-    options = trunk_options(config, network)
+        return Encoder(size, None, (), "")
+    encoders = trunks(config, network, learned.variables, learned.beside)
 
     def features(pixels: Array) -> Array:
-        blocks = trunk.batch_features(options, backbone, pixels)
+        blocks = [block for encoder in encoders for block in encoder(pixels)]
         return jnp.concatenate(blocks, axis=1)
 
-    shown = (network.backbone, network.tap, *options[1:], size)
-    # One view is as wide as the mean of many, and faster to trace.
-    once = (network, options[1][:1], options[2], 0, False)
-    blocks = jax.eval_shape(
-        functools.partial(trunk.batch_features, once),
-        backbone,
-        jax.ShapeDtypeStruct((1, *size, 3), jnp.uint8),
+    widths = tuple(width for encoder in encoders for width in encoder.widths(size))
+    view = "; ".join(_in_words(encoder) for encoder in encoders)
+    view = f"squashed to {size[0]} x {size[1]}; {view}"
+    return Encoder(size, features, widths, _identity(encoders, size), view)
+
+
+def _in_words(encoder: Trunk) -> str:
+    """Which network an encoder is, and how it is shown photographs."""
+    network: Any = encoder.model
+    sizes = ", ".join(
+        "as it is" if x.size is None else str(x.size) for x in encoder.views
     )
-    width = sum(block.shape[1] for block in blocks)
-    return Encoder(size, features, width, identity_of(backbone, repr(shown)))
+    crops = f", five crops {encoder.five_crops}" if encoder.five_crops else ""
+    mirrored = ", mirrored too" if encoder.flip else ""
+    blocks = " | ".join("+".join(block) for block in encoder.taps) or network.tap
+    shown = f"views {sizes}{crops}{mirrored}"
+    return f"{type(network.backbone).__name__} {blocks}, {shown}"
+
+
+def _identity(encoders: Sequence[Trunk], size: tuple[int, int]) -> str:
+    """Changes with anything that changes the features."""
+    told = []
+    for one in encoders:
+        network: Any = one.model
+        views = (one.views, one.taps, one.five_crops, one.flip, size)
+        told += [one.variables, repr((network.backbone, network.tap, *views))]
+    return identity_of(*told)
 
 
 def identity_of(*trees: Any) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jiaa.cli import build, learners
-from jiaa.cli.options import Config
+from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.problem import Learned, Problem, load, make_problem
+from jiaa.cli.trunks import trunks
 from jiaa.data import Dataset
-from jiaa.models import trunk
 from jiaa.types import Personalizer
 
 
@@ -67,10 +67,12 @@ def open_run(
 def _content(config, network, learned: Learned) -> Callable[[Array], Array]:
     if not config.trunk.frozen:
         return lambda pixels: pixels
-    options = trunk_options(config, network)
+    if learned.reads is not None:
+        return _no_pixels
+    encoders = trunks(config, network, learned.variables, learned.beside)
 
     def features(pixels: Array) -> Array:
-        blocks = trunk.batch_features(options, learned.variables, pixels)
+        blocks = [block for encoder in encoders for block in encoder(pixels)]
         joined = jnp.concatenate(blocks, axis=1)
         fitted = learned.feature_map
         return joined if fitted is None else fitted(joined)
@@ -78,8 +80,8 @@ def _content(config, network, learned: Learned) -> Callable[[Array], Array]:
     return features
 
 
-def trunk_options(config: Config, network) -> tuple:
-    """How images are shown to a frozen trunk, as `trunk.batch_features` takes it."""
-    section = build.plain(config.trunk)
-    rest = (section["taps"], section["five_crops"], section["flip"])
-    return (network, build.trunk_views(config), *rest)
+def _no_pixels(pixels: Array) -> Array:
+    raise ConfigError(
+        f"pixels of shape {pixels.shape}: this run reads features from a file, and has "
+        "no network that sees pixels; expected a run with a backbone"
+    )

@@ -116,7 +116,7 @@ def generic_prior(
         )
         if section.trains == "head" or not section.refit:
             return learned
-        learned = mapped(config, network, dataset, learned.variables, progress=progress)
+        learned = mapped(config, network, dataset, learned, progress=progress)
     problem = _problem(config, network, dataset, learned, progress)
     learned = _solve(config, dataset, learned, problem)
     if config.adapt.kind == "blend" and config.adapt.learned:
@@ -229,7 +229,7 @@ def _solve(
     whole, head = learned.variables, problem.prior["params"]["head"]
     head = {**head, "slow": slow, "bias": np.float32(bias * spread)}
     params = {**whole["params"], "head": head}
-    return Learned({**whole, "params": params}, learned.feature_map)
+    return dataclasses.replace(learned, variables={**whole, "params": params})
 
 
 def _regression(config, dataset: Dataset, problem: Problem, spread) -> dict[str, Any]:
@@ -398,4 +398,4 @@ def merged(learned: Learned, state: TrainState) -> Learned:
         # From the mesh: the stages that follow choose devices of their own.
         new = processes.to_host(new)
     merged = {part: {**old[part], **new[part]} for part in ("params", "batch_stats")}
-    return Learned(merged, learned.feature_map)
+    return dataclasses.replace(learned, variables=merged)

@@ -1,5 +1,6 @@
 """`jiaa.load`: a finished run, or an export of one, as a `jiaa.serve.Model`."""
 
+import dataclasses
 import functools
 import json
 import logging
@@ -72,6 +73,7 @@ def load(
     assign(config, settings)
     method, whole = _chosen(config, method, info, whole)
     learned, record = read(weights), _record(folder, weights)
+    _check_reads(config, learned, weights)
     if method == FUSION:
         model = fused_model(config, learned, record=record)
     else:
@@ -100,6 +102,16 @@ def _check_identity(record: dict[str, Any], model: Model) -> None:
             model.identity,
             CONFIG,
             told,
+        )
+
+
+def _check_reads(config: Config, learned: Learned, weights: Path) -> None:
+    """Refuses weights that learned from features where the config has a network."""
+    if (learned.reads is None) != (config.model.backbone != build.NO_BACKBONE):
+        raise ConfigError(
+            f"config.model.backbone is {config.model.backbone!r} beside {weights}, "
+            f"which reads {learned.reads or 'photographs'}. Both files have to come "
+            "from one run"
         )
 
 
@@ -181,7 +193,7 @@ def _adapt_by(config: Config, method: str | None, whole: bool | None) -> None:
 def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model:
     network = build.model(config)
     frozen = config.trunk.frozen
-    variables = jax.tree.map(jnp.asarray, learned.variables)
+    variables, beside = jax.tree.map(jnp.asarray, (learned.variables, learned.beside))
     prior = head_of(variables) if frozen else variables
     loop = learners.inner_loop(
         config,
@@ -189,7 +201,8 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         method="score" if frozen else "__call__",
         view=FeatureView() if frozen else build.image_view(config),
     )
-    encoder = make_encoder(config, network, variables)
+    shown = dataclasses.replace(learned, variables=variables, beside=beside)
+    encoder = make_encoder(config, network, shown)
     width = _width(config, network, encoder, learned, prior)
     personalizer = learners.personalizer(config, loop, width=width)
     scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
@@ -202,14 +215,14 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         feature_map=jax.tree.map(jnp.asarray, feature_map),
         prior_scale=ends,
         scale=ends,
-        identity=identity_of(learned.variables, learned.feature_map),
+        identity=identity_of(learned.variables, learned.feature_map, *learned.beside),
         record=record | {"method": config.method, "adapt": config.adapt.kind},
     )
 
 
 def _width(config, network, encoder: Encoder, learned: Learned, prior: PyTree) -> int:
     """How wide the store's features are; refuses a head of another width."""
-    if encoder.features is None:
+    if not encoder.width:
         return 0
     variables = {**prior, "params": model_params(prior)}
 

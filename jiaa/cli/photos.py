@@ -13,6 +13,7 @@ import numpy as np
 
 from jiaa.cli.launch import EXPECTED, in_words
 from jiaa.cli.models import METHODS, open_model
+from jiaa.data.feature_file import FeatureFile, read_features
 from jiaa.data.folder import check_scale
 from jiaa.personalize.active import STRATEGIES
 from jiaa.serve import score as scoring
@@ -37,6 +38,7 @@ def score(arguments: Sequence[str]) -> int:
     model = open_model(
         flags.prior, user=flags.user, settings=flags.set, scale=_scale(flags)
     )
+    model = _reading(model, _features(flags), [x for x in flags.photos if x.is_dir()])
     started = time.perf_counter()
     ranking = scoring.rank_photos(
         model,
@@ -62,12 +64,18 @@ def personalize(arguments: Sequence[str]) -> int:
     """`jiaa personalize`: learns a taste file; returns the exit code."""
     flags = _personalize_parser().parse_args(arguments)
     low, high = flags.scale
+    features = _features(flags)
     rated = read_rated(
-        flags.ratings, flags.photos, scale=(low, high), worker=flags.worker
+        flags.ratings,
+        flags.photos,
+        scale=(low, high),
+        worker=flags.worker,
+        features=features,
     )
     model = open_model(
         flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
     )
+    model = _reading(model, features, [flags.photos])
     rows, content, failures = _encoded(model, rated.paths, flags)
     stars = np.asarray(rated.stars, np.float32)[rows]
     found = cross_validate(model, content, stars)
@@ -97,6 +105,7 @@ def rate(arguments: Sequence[str]) -> int:
     model = open_model(
         flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
     )
+    model = _reading(model, _features(flags), [album.root])
     OwnRatings(flags.ratings, scale=model.scale)  # wrong rows are told before the work
     rows, content, failures = _encoded(model, album.paths, flags)
     _tell_failures(failures)
@@ -126,6 +135,17 @@ def _server():
             f"the rating page needs {error.name}: pip install 'jiaa[rate]'"
         ) from error
     return server
+
+
+def _features(flags: argparse.Namespace) -> FeatureFile | None:
+    return None if flags.features is None else read_features(flags.features)
+
+
+def _reading(
+    model: Model, features: FeatureFile | None, folders: Sequence[Path]
+) -> Model:
+    """The model that takes photographs' features from a file, if one is given."""
+    return model if features is None else model.reading(features, folders=folders)
 
 
 def _encoded(
@@ -268,6 +288,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=default_folder(),
         help="keeps features of photographs seen before (%(default)s)",
+    )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="features of the photographs, .npz or .safetensors, from elsewhere; "
+        "a prior that was trained on such needs them",
     )
     parser.add_argument("--workers", type=_count, help="threads that decode (cores)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -5,24 +5,25 @@ network, its BatchNorm statistics, learned inner rates, and a frozen trunk's map
 """
 
 import dataclasses
-import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Int, PyTree
+from jaxtyping import Float, Int, PyTree
 from safetensors import SafetensorError
 
-from jiaa.cli import build
+from jiaa.cli import build, trunks
 from jiaa.cli.options import Config, ConfigError
 from jiaa.cli.settings import differences, finished_file, recorded_config
 from jiaa.data import Dataset
 from jiaa.data import store as data_store
+from jiaa.data.feature_file import FeatureSpec
 from jiaa.data.table import some
-from jiaa.models import feature_map, generic, trunk, variables
+from jiaa.models import feature_map, generic, variables
 from jiaa.models.feature_map import Map
 from jiaa.models.generic import Aesthetic
 from jiaa.models.views import FeatureView, View
@@ -35,10 +36,16 @@ PRIOR_FILE = "prior.safetensors"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Learned:
-    """A whole network's variables, and the map between its trunk and its head."""
+    """A whole network's variables, and the map between its trunk and its head.
+
+    `beside` are the variables of the frozen encoders of `config.trunk.beside`; `reads`
+    says which features it reads, where they come from a file and no trunk is there.
+    """
 
     variables: PyTree
     feature_map: Map | None = None
+    beside: tuple[PyTree, ...] = ()
+    reads: FeatureSpec | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +66,11 @@ def save(learned: Learned, path: str | os.PathLike[str]) -> None:
     tree = dict(learned.variables)
     if learned.feature_map is not None:
         tree["map"] = feature_map.to_arrays(learned.feature_map)
+    tree["beside"] = {str(i): other for i, other in enumerate(learned.beside)}
+    if learned.reads is not None:
+        encoder = np.frombuffer(learned.reads.encoder.encode(), np.uint8)
+        widths = np.asarray(learned.reads.widths)
+        tree["reads"] = {"encoder": encoder, "widths": widths}
     try:
         variables.save_variables(path, tree)
     except SafetensorError as error:  # an OSError of theirs: the disk is full, say
@@ -85,7 +97,13 @@ def read(path: Path) -> Learned:
     tree = variables.load_variables(path)
     arrays = tree.pop("map", None)
     fitted = None if arrays is None else feature_map.from_arrays(arrays)
-    return Learned({"batch_stats": {}, **tree}, fitted)
+    others = tree.pop("beside", {})
+    beside = tuple({"batch_stats": {}, **others[str(i)]} for i in range(len(others)))
+    reads = None
+    if (told := tree.pop("reads", None)) is not None:
+        encoder = bytes(told["encoder"]).decode()
+        reads = FeatureSpec(tuple(told["widths"].tolist()), encoder)
+    return Learned({"batch_stats": {}, **tree}, fitted, beside, reads)
 
 
 def borrowed(config: Config, network: Aesthetic) -> Learned:
@@ -138,6 +156,11 @@ def _check_fits(config: Config, network: Aesthetic, learned: Learned) -> None:
                 wrong.append(f"{path} is missing")
             elif path.startswith("backbone/") and there != shape:
                 wrong.append(f"{path} is {there} there, {shape} here")
+    others = [_shapes(x) for x in (learned.beside, trunks.beside_shapes(config))]
+    if others[0] != others[1]:
+        wrong.append("config.trunk.beside is not what it has")
+    if (learned.reads is None) != (config.data.get("features") is None):
+        wrong.append("config.data.features: one of both learns from photographs")
     maps = config.trunk.frozen and config.trunk.map != "none"
     if maps != (learned.feature_map is not None):
         wrong.append(f"config.trunk.map={config.trunk.map!r} is not what it has")
@@ -161,19 +184,24 @@ def fresh(
 ) -> Learned:
     """Initial variables; those of a trunk that stays frozen with its feature map."""
     whole = build.initial_variables(config, network, key=jax.random.key(config.seed))
+    beside = trunks.initial_beside(config)
+    learned = Learned(whole, beside=beside, reads=dataset.features)
     if config.generic.steps and config.generic.trains == "all":
-        return Learned(whole)
-    return mapped(config, network, dataset, whole, progress=progress)
+        return learned
+    return mapped(config, network, dataset, learned, progress=progress)
 
 
-def mapped(config, network, dataset: Dataset, whole: PyTree, *, progress) -> Learned:
-    """`whole` with a feature map fitted to the trunk, and a new head for that."""
-    section = config.trunk
-    if not section.frozen or (section.map == "none" and not section.taps):
-        return Learned(whole)
+def mapped(
+    config: Config, network, dataset: Dataset, learned: Learned, *, progress: bool
+) -> Learned:
+    """`learned` with a feature map fitted to the trunk, and a new head for that."""
+    section, whole = config.trunk, learned.variables
+    own = section.taps or learned.beside or learned.reads  # not what model.tap takes
+    if not section.frozen or (section.map == "none" and not own):
+        return learned
     ids = dataset.generic_ids()
-    features, widths = compute_features(
-        config, network, dataset, whole, image_ids=ids, progress=progress
+    features, widths = features_of(
+        config, network, dataset, learned, image_ids=ids, progress=progress
     )
     options = build.plain(section.map_options)
     fitted = feature_map.fit_feature_map(
@@ -185,31 +213,51 @@ def mapped(config, network, dataset: Dataset, whole: PyTree, *, progress) -> Lea
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     head = generic.initialise_head(network, width=width, key=key)
     merged = {name: {**whole[name], **head[name]} for name in ("params", "batch_stats")}
-    return Learned(merged, fitted)
+    return dataclasses.replace(learned, variables=merged, feature_map=fitted)
 
 
-def compute_features(config, network, dataset, whole, *, image_ids, progress):
-    """`trunk.trunk_features` as the config says, kept in `config.data.cache_dir`."""
-    settings = build.plain(config.trunk)
-    compute = functools.partial(
-        trunk.trunk_features,
-        dataset.store,
-        model=network,
-        variables={
-            name: {"backbone": x.get("backbone", {})} for name, x in whole.items()
-        },
-        views=build.trunk_views(config),
-        taps=settings["taps"],
-        five_crops=settings["five_crops"],
-        image_ids=image_ids,
-        flip=settings["flip"],
-        progress=progress,
+def features_of(
+    config: Config,
+    network: Any,
+    dataset: Dataset,
+    learned: Learned,
+    *,
+    image_ids: Int[np.ndarray, " needed"],
+    progress: bool,
+) -> tuple[Float[np.ndarray, "image feature"], tuple[int, ...]]:
+    """A dataset's features, and the width of each block: a file's, or the trunk's.
+
+    Raises:
+      DataError: the file's are not those that were learned from.
+    """
+    if dataset.features is None:
+        return compute_features(
+            config,
+            network,
+            dataset.store,
+            learned,
+            image_ids=image_ids,
+            progress=progress,
+        )
+    if learned.reads is not None:
+        learned.reads.check(dataset.features, str(config.data.features))
+    return np.asarray(dataset.store.content), dataset.features.widths
+
+
+def compute_features(
+    config: Config,
+    network: Any,
+    store: ImageStore,
+    learned: Learned,
+    *,
+    image_ids: Int[np.ndarray, " needed"],
+    progress: bool,
+) -> tuple[Float[np.ndarray, "image feature"], tuple[int, ...]]:
+    """The frozen trunk's features of a store, and the width of each of their blocks."""
+    encoders = trunks.trunks(config, network, learned.variables, learned.beside)
+    return trunks.compute_features(
+        config, encoders, store, image_ids=image_ids, progress=progress
     )
-    folder = config.data.get("cache_dir")
-    if not folder:
-        return compute()
-    with processes.first_before_others("features"):
-        return trunk.cached(compute, folder)
 
 
 def make_problem(
@@ -231,8 +279,8 @@ def make_problem(
         store = placed(dataset.store, mesh)
         prior = processes.from_first(whole)
         return Problem(prior, store, "__call__", build.image_view(config))
-    features, _ = compute_features(
-        config, network, dataset, whole, image_ids=image_ids, progress=progress
+    features, _ = features_of(
+        config, network, dataset, learned, image_ids=image_ids, progress=progress
     )
     if learned.feature_map is not None:
         features = learned.feature_map(features)

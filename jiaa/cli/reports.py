@@ -116,6 +116,8 @@ def _open(workdir: str | os.PathLike[str], settings: Sequence[str]) -> _Scene:
     assign(config, settings)
     if is_multitask(config):
         raise ConfigError("maps are drawn of runs with one task; this one has several")
+    if config.data.get("features"):
+        raise ConfigError("maps are drawn of runs that see pixels; this reads features")
     dataset = build.dataset(config, progress=False)
     tasks = dataset.split("test")
     needed = np.asarray(tasks.image_ids[0])[np.asarray(tasks.mask[0])]

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jiaa import evaluate as protocols
-from jiaa.cli import build, collaborative, devices
+from jiaa.cli import build, collaborative, devices, trunks
 from jiaa.cli.check import check
 from jiaa.cli.finished import open_run
 from jiaa.cli.learn import (
@@ -54,6 +54,7 @@ def train(
     progress = progress and processes.is_first()
     _check(config)
     build.check_weights(config)
+    trunks.check_weights(config)
     if is_multitask(config):
         return multitask_learn.train(config, workdir, progress=progress)
     return _train_users(config, workdir, progress)

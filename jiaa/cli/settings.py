@@ -19,6 +19,7 @@ FREE = {
     "data": (
         "root",
         "cache_dir",
+        "features",
         "image_folder",
         "test_workers",
         "progress",
@@ -27,7 +28,7 @@ FREE = {
         "workers",
     ),
     "model": ("weights",),
-    "trunk": (),
+    "trunk": ("beside.weights",),  # of each encoder
     "second": ("root", "cache_dir", "stream"),
 }
 
@@ -59,25 +60,39 @@ def recorded_config(workdir: str | os.PathLike[str]) -> ConfigDict:
       WorkdirError: its record is damaged.
     """
     path = finished_file(workdir, CONFIG)
-    return ConfigDict(_hashable(read_record(path)["config"]))
+    return ConfigDict(hashable(read_record(path)["config"]))
 
 
 def differences(one: Config, other: Config, *, sections: Collection[str]) -> list[str]:
     """What two configs choose otherwise in these sections, a phrase each.
 
     Where files lie, and how the work is shared out, does not count (`FREE`). A field
-    that one of them lacks is as good as None there.
+    that one of them lacks, and the other leaves at None or (), was chosen by neither.
     """
     said = []
     for section in sections:
         ours, theirs = (
-            _hashable(dict(x.get(section) or ConfigDict())) for x in (one, other)
+            _bound(section, dict(x.get(section) or {})) for x in (one, other)
         )
         for name in sorted(ours.keys() | theirs.keys()):
             pair = ours.get(name), theirs.get(name)
-            if name not in FREE.get(section, ()) and pair[0] != pair[1]:
+            if pair[0] != pair[1] and any(x not in (None, ()) for x in pair):
                 said.append(f"{section}.{name} is {pair[0]!r} there, {pair[1]!r} here")
     return said
+
+
+def _bound(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a section without those that are `FREE`."""
+    kept = hashable(values)
+    for path in FREE.get(section, ()):
+        field, _, name = path.partition(".")
+        if not name:
+            kept.pop(field, None)
+        elif field in kept:
+            kept[field] = tuple(
+                {k: x for k, x in entry.items() if k != name} for entry in kept[field]
+            )
+    return kept
 
 
 def assign(config: ConfigDict, settings: Sequence[str]) -> None:
@@ -131,8 +146,8 @@ def _is_open(sections: Sequence[str]) -> bool:
     return bool(sections) and (sections == ["data"] or sections[-1].endswith("options"))
 
 
-def _hashable(value: Any) -> Any:
+def hashable(value: Any) -> Any:
     """JSON's lists as tuples, as configs are written: they become static under jit."""
     if isinstance(value, ConfigDict | dict):
-        return {name: _hashable(x) for name, x in value.items()}
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+        return {name: hashable(x) for name, x in value.items()}
+    return tuple(map(hashable, value)) if isinstance(value, list | tuple) else value

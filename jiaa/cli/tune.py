@@ -53,6 +53,11 @@ def tune(
             "'kernel' and a section tune, as in "
             "configs/ba_piaa/_oasis_squeezenet_trunk.py"
         )
+    if config.data.get("features"):
+        raise ConfigError(
+            f"config.data.features={config.data.features!r} leaves no trunk to tune; "
+            "set it to None"
+        )
     if config.data.get("images") == "stream":
         raise ConfigError(
             "config.data.images='stream'; tuning draws a rater's photographs on the "
@@ -68,7 +73,8 @@ def tune(
         network = build.model(config)
         dataset = build.dataset(config, progress=progress)
         params = _trained(config, network, dataset, opened, progress)
-        export.save_state_dict(target, {"params": params}, network.backbone)
+        backbone: Any = network.backbone
+        export.save_state_dict(target, {"params": params}, backbone)
     return target
 
 
@@ -124,8 +130,10 @@ def _step(
     gamma = config.trunk.map_options.get("gamma", 1.0)
     taps = _taps(config)
 
+    backbone: Any = network.backbone
+
     def kernel(params, inputs):
-        outputs: Any = network.backbone.apply({"params": params}, inputs)
+        outputs: Any = backbone.apply({"params": params}, inputs)
         pairs = zip(blocks, trunk.tapped(outputs, taps), strict=True)
         shares = [block.among(part, gamma) for block, part in pairs]
         return functools.reduce(jnp.add, shares)

@@ -8,10 +8,14 @@ from jiaa.cli.options import Config, ConfigError
 
 # What a field is where nobody chose it, as in configs/common.py: a test compares them.
 NEUTRAL = {
+    "model.backbone_options": {},
+    "model.tap": "logits",
+    "model.weights": "",
     "trunk.taps": (),
     "trunk.sizes": (),
     "trunk.five_crops": 0,
     "trunk.flip": False,
+    "trunk.beside": (),
     "trunk.map": "none",
     "trunk.map_options": {},
     "generic.refit": False,
@@ -38,7 +42,9 @@ NEUTRAL = {
     "adapt.learned": False,
     "adapt.options": {},
 }
-TRUNK = ("taps", "sizes", "five_crops", "flip", "map", "map_options")
+ENCODING = ("taps", "sizes", "five_crops", "flip", "beside")
+TRUNK = (*ENCODING, "map", "map_options")
+NETWORK = ("model.backbone_options", "model.tap", "model.weights")
 SOLVED = ("optimizer", "optimizer_options", "rates", "schedule")
 
 
@@ -94,13 +100,17 @@ def unused(config: Config) -> list[tuple[str, str]]:
 
 def unused_of_trunk(config: Config) -> list[tuple[str, str]]:
     """The same of `config.trunk` alone."""
-    trunk = config.trunk
+    trunk, found = config.trunk, []
     if not trunk.frozen:
         why = "without config.trunk.frozen"
         return [(f"trunk.{field}", why) for field in TRUNK]
+    if config.data.get("features"):
+        why = "with config.data.features, which no network computes"
+        fields = (*(f"trunk.{field}" for field in ENCODING), *NETWORK)
+        found += [(field, why) for field in fields]
     if trunk.map != "kernel":
-        return [("trunk.map_options", f"with config.trunk.map={trunk.map!r}")]
-    return []
+        found.append(("trunk.map_options", f"with config.trunk.map={trunk.map!r}"))
+    return found
 
 
 def _add_unused_by_meta(meta: Config, add: Callable[..., None]) -> None:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, PyTree, Shaped
 
+from jiaa.data.feature_file import FeatureSpec
 from jiaa.data.folder import select
 from jiaa.data.photographs import Photographs
 from jiaa.data.table import DataError, some
@@ -24,7 +25,7 @@ class Dataset:
     of generic training; both are 0 where none of them rated an image. `image_split` is
     "" for images that splits share. `metadata` holds arrays that run along
     `image_names`. `missing` lists images without a file, `notes` what else was left out
-    and why.
+    and why. `features` says which features the store holds; None: it holds images.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dataset:
     metadata: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    features: FeatureSpec | None = None
 
     def __repr__(self) -> str:
         """One line: the arrays would fill a screen."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jiaa.data.feature_file import FeatureFile
 from jiaa.data.images import AnyPath
 from jiaa.data.table import (
     SHOWN,
@@ -47,11 +48,16 @@ class Folder:
 
 
 def read_folder(
-    root: AnyPath, *, scale: Scale = (1, 5), max_missing: int = 0
+    root: AnyPath,
+    *,
+    scale: Scale = (1, 5),
+    max_missing: int = 0,
+    features: FeatureFile | None = None,
 ) -> Folder:
     """The ratings and image files under `root`; stars lie in `scale`, ends included.
 
-    The images are those of images.csv, or without it those that were rated.
+    The images are those of images.csv, or without it those that were rated. With
+    `features`, which has to have theirs, they need not be on the disk.
 
     Raises:
       DataError: naming file, line, value, expectation and remedy of each wrong row, or
@@ -70,9 +76,8 @@ def read_folder(
         known_images=None if described is None else described.keys(),
     )
     names = sorted(set(ratings.image.tolist()) if described is None else described)
-    files = list_files(root / "images")
-    missing = check_missing(
-        names, files, folder=root / "images", max_missing=max_missing
+    files, missing = find_images(
+        names, root / "images", max_missing=max_missing, features=features
     )
     names = [name for name in names if name in files]
     metadata = _columns(described or {}, names)
@@ -154,10 +159,43 @@ def list_files(folder: Path) -> dict[str, Path]:
     }
 
 
+def find_images(
+    names: Sequence[str],
+    folder: Path,
+    *,
+    max_missing: int,
+    features: FeatureFile | None = None,
+) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """(every image of a folder by name, those of `names` that are not among them).
+
+    With `features`, the images are those that it has, whether they are there or not.
+
+    Raises:
+      DataError: more than `max_missing` of `names` are missing, or all of them.
+    """
+    if features is None:
+        files = list_files(folder)
+        return files, check_missing(
+            names, files, folder=folder, max_missing=max_missing
+        )
+    files = {name: folder / name for name in features.names}
+    source = Path(features.source)
+    return files, check_missing(
+        names, files, folder=source, max_missing=max_missing, what="features"
+    )
+
+
 def check_missing(
-    names: Sequence[str], files: Mapping[str, Path], *, folder: Path, max_missing: int
+    names: Sequence[str],
+    files: Mapping[str, Path],
+    *,
+    folder: Path,
+    max_missing: int,
+    what: str = "file",
 ) -> tuple[str, ...]:
     """The names without a file: logged if there are few, an error if many or all.
+
+    `folder` is where they are looked for, `what` is what they lack there.
 
     Raises:
       DataError: more than `max_missing` are missing, or all of them.
@@ -172,13 +210,16 @@ def check_missing(
         lines.append(f"  {name!r}" + (f" (there is {near!r})" if near else ""))
     if len(missing) > SHOWN:
         lines.append(f"  ... and {len(missing) - SHOWN} more")
-    found = f"{folder}: {len(missing)} of {len(names)} images have no file"
+    found = f"{folder}: {len(missing)} of {len(names)} images have no {what}"
+    these, place = "the files", "this folder"
+    if what != "file":
+        these, place = f"the {what}", "the images' folder"
     if len(missing) > max_missing or len(missing) == len(names):
         raise DataError(
             "\n".join([f"{found}; max_missing={max_missing} are tolerated", *lines])
-            + "\nAdd the files, correct the names (they are relative to this folder), "
-            f"or pass max_missing={len(missing)} to leave their ratings out",
-            [f"{folder}: {name!r} has no file" for name in missing],
+            + f"\nAdd {these}, correct the names (they are relative to {place}), or "
+            f"pass max_missing={len(missing)} to leave their ratings out",
+            [f"{folder}: {name!r} has no {what}" for name in missing],
         )
     logging.getLogger(__name__).warning("%s; left out:\n%s", found, "\n".join(lines))
     return missing

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jiaa.data.dataset import Dataset, assemble
+from jiaa.data.feature_file import read_features
 from jiaa.data.folder import Folder, Scale, read_folder, select
 from jiaa.data.images import AnyPath, Size
 from jiaa.data.photographs import Images, open_images
@@ -41,6 +42,7 @@ def load_folder(
     decode_workers: int | None = None,
     progress: bool = True,
     cache_dir: AnyPath | None = None,
+    features: AnyPath | None = None,
 ) -> Dataset:
     """A folder of images with ratings.csv (see `jiaa.data.folder`).
 
@@ -55,15 +57,31 @@ def load_folder(
     on a device or into memory; "stream" decodes none before it is needed, and keeps
     none (`photographs.Photographs`).
 
+    `features` names a file of features that were computed elsewhere
+    (`jiaa.data.feature_file`). They are then the store's content: no image is decoded,
+    none need be there, and the options of images do nothing.
+
+        data = jiaa.data.load_folder("album", features="clip.npz", test_users=0.2)
+        data.store.features.shape  # (images, width)
+
     Raises:
-      DataError: wrong rows, too many missing images, mixed raters, unknown test users.
+      DataError: wrong rows, too many missing images, mixed raters, unknown test users;
+        a wrong file of features.
       ImageError: unreadable images.
     """
-    folder = read_folder(root, scale=scale, max_missing=max_missing)
+    known = None if features is None else read_features(features)
+    options = {"scale": scale, "max_missing": max_missing, "features": known}
+    folder = read_folder(root, **options)
     if test_users is None:
         folder, placement = _as_described(folder, mixed_raters)
     else:
         placement = _as_chosen(folder, test_users, seed=seed, share_images=share_images)
+    name = name or Path(root).resolve().name
+    placement |= {"name": name, "min_ratings": min_ratings}
+    if known is not None:
+        store = ImageStore(features=known.of(folder.image_names))
+        dataset = _assemble(folder, store, **placement)
+        return dataclasses.replace(dataset, features=known.spec)
     store = open_images(
         folder.paths,
         images,
@@ -72,8 +90,7 @@ def load_folder(
         progress=progress,
         cache_dir=cache_dir,
     )
-    name = name or Path(root).resolve().name
-    return _assemble(folder, store, name=name, min_ratings=min_ratings, **placement)
+    return _assemble(folder, store, **placement)
 
 
 def load_oasis(root: AnyPath | None = None, **options: Any) -> Dataset:

@@ -42,13 +42,13 @@ class Row:
 class Findings:
     """What is wrong with a file, gathered row by row and raised together."""
 
-    def __init__(self, path: Path):
-        """No findings yet in the file at `path`."""
-        self.path = path
+    def __init__(self, path: Path, *, unit: str = "line"):
+        """No findings yet in the file at `path`, whose records are `unit`s."""
+        self.path, self.unit = path, unit
         self.found: list[tuple[int, str]] = []
 
     def add(self, line: int, message: str) -> None:
-        """Notes what is wrong in a line, and what to do about it."""
+        """Notes what is wrong in a line (or a row), and what to do about it."""
         self.found.append((line, message))
 
     def raise_if_any(self) -> None:
@@ -58,12 +58,13 @@ class Findings:
 
     def error(self) -> DataError:
         """The first findings in line order and their number; `faults` has them all."""
-        lines = [f"  line {line}: {message}" for line, message in sorted(self.found)]
+        unit, found = self.unit, sorted(self.found)
+        lines = [f"  {unit} {line}: {message}" for line, message in found]
         if len(lines) > SHOWN:
             lines[SHOWN:] = [f"  ... and {len(lines) - SHOWN} more"]
         count = len(self.found)
         rows = "1 wrong row" if count == 1 else f"{count} wrong rows"
-        faults = [f"{self.path}: line {n}: {text}" for n, text in sorted(self.found)]
+        faults = [f"{self.path}: {unit} {n}: {text}" for n, text in found]
         return DataError("\n".join([f"{self.path}: {rows}", *lines]), faults)
 
 

@@ -26,10 +26,11 @@ class Aesthetic(nn.Module):
     """A backbone, and a head on what `tap` takes from it; params "backbone" and "head".
 
     With the trunk frozen, `features` are computed once and `score` learns from them:
-    `model.apply({"params": {"head": head}}, features, method="score")`.
+    `model.apply({"params": {"head": head}}, features, method="score")`. Without a
+    backbone (None) there is only that: features come from elsewhere.
     """
 
-    backbone: nn.Module
+    backbone: nn.Module | None
     head: nn.Module
     tap: str = "pooled"
 
@@ -60,6 +61,8 @@ class Aesthetic(nn.Module):
         """What the head reads; raises ValueError for an unknown `tap`."""
         if self.tap not in TAPS:
             raise ValueError(f"unknown tap {self.tap!r}; known: {sorted(TAPS)}")
+        if self.backbone is None:
+            raise ValueError("this model has no backbone; give its `score` features")
         outputs = self.backbone(
             images, mask=mask, batch_statistics=batch_statistics, dropout=dropout
         )
@@ -81,7 +84,7 @@ class Aesthetic(nn.Module):
 
 def create_model(
     *,
-    backbone: str,
+    backbone: str | None,
     head: str,
     tap: str | None = None,
     backbone_options: Mapping[str, Any] | None = None,
@@ -90,14 +93,17 @@ def create_model(
 ) -> Aesthetic:
     """An `Aesthetic` from names of `BACKBONES` and `HEADS`.
 
-    `tap` is by default what the head was published on: the logits for "released", the
-    pooled features for "pooled". `dtype` is what the network computes in, where its
-    parts' options don't say otherwise: "bfloat16" on accelerators; by default that of
-    the inputs. Parameters, BatchNorm statistics and scores are float32 in any case.
+    With `backbone` None it has none, and reads features from elsewhere. `tap` is by
+    default what the head was published on: the logits for "released", the pooled
+    features for "pooled". `dtype` is what the network computes in, where its parts'
+    options don't say otherwise: "bfloat16" on accelerators; by default that of the
+    inputs. Parameters, BatchNorm statistics and scores are float32 in any case.
     Raises ValueError for unknown names, TypeError for unknown options.
     """
     computing = {} if dtype is None else {"dtype": dtype}
-    trunk = create_backbone(backbone, **{**computing, **(backbone_options or {})})
+    trunk = None
+    if backbone is not None:
+        trunk = create_backbone(backbone, **{**computing, **(backbone_options or {})})
     top = create_head(head, **{**computing, **(head_options or {})})
     tap = tap or HEAD_TAPS[head]
     if tap not in TAPS:

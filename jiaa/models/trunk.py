@@ -1,6 +1,7 @@
 """Features of a frozen trunk, computed once: when only a head adapts."""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import os
@@ -38,6 +39,47 @@ def _std(maps: Float[Array, "..."], axis: tuple[int, ...]) -> Float[Array, "..."
 
 _GRID = re.compile(r"map([1-9][0-9]*)")
 POOLINGS = {"mean": jnp.mean, "std": _std, "max": jnp.max}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trunk:
+    """One frozen encoder, and how images are shown to it.
+
+    Attributes:
+      model: its backbone gives the features.
+      variables: of the model, or at least of its backbone.
+      views: ways to show an image whole; features are the mean over them.
+      taps: what to take from the backbone; by default, what the model's head reads.
+      five_crops: side of the corner and central crops that count as five more views.
+      flip: whether each view's mirror image counts as one more.
+    """
+
+    model: nn.Module
+    variables: PyTree
+    views: tuple[ImageView, ...]
+    taps: Taps = ()
+    five_crops: int = 0
+    flip: bool = False
+
+    def __call__(
+        self, images: Num[Array, "image height width 3"]
+    ) -> list[Float[Array, "image block"]]:
+        """The blocks of uint8 images, traceable."""
+        options = (self.model, self.views, self.taps, self.five_crops, self.flip)
+        return batch_features(options, self.variables, images)
+
+    def widths(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """How wide each block is, of images of this (height, width); no array is made.
+
+        One view is as wide as the mean of many, and faster to trace.
+        """
+        once = dataclasses.replace(self, views=self.views[:1], five_crops=0, flip=False)
+        images = jax.ShapeDtypeStruct((1, *size, 3), jnp.uint8)
+        return tuple(block.shape[1] for block in jax.eval_shape(once, images))
+
+    def settings(self) -> dict[str, Any]:
+        """The keywords of `trunk_features`."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
 def trunk_features(

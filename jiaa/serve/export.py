@@ -29,7 +29,15 @@ CARD = "README.md"
 TASTE = "taste.safetensors"
 PROGRAM = "model.stablehlo"
 # Machine paths of the run that are no business of a reader.
-PRIVATE = ("root", "cache_dir", "weights", "image_folder", "test_workers", "prior")
+PRIVATE = (
+    "root",
+    "cache_dir",
+    "features",
+    "weights",
+    "image_folder",
+    "test_workers",
+    "prior",
+)
 
 
 def export(
@@ -84,7 +92,13 @@ def save_program(
 
     Raises:
       ImportError: the package flatbuffers is missing.
+      ValueError: the model has no network for pixels.
     """
+    if model.encoder.is_elsewhere:
+        raise ValueError(
+            "this prior reads features that are computed elsewhere: there is no way "
+            "from pixels to stars to write. Export it without the program"
+        )
 
     def program(pixels):
         unit = predict_unit(model, pixels)
@@ -141,7 +155,6 @@ def card(model: Model) -> str:
     """The model card, in the markdown of the hubs: what it is, for whom, its limits."""
     config = model.record["config"]
     low, high = model.prior_scale
-    height, width = model.encoder.size
     summary = model.record.get("summary")
     lines = [
         "---",
@@ -157,7 +170,7 @@ def card(model: Model) -> str:
         "",
         f"- backbone: {config['model']['backbone']}, "
         f"{'frozen' if config['trunk']['frozen'] else 'adapts as well'}",
-        f"- input: uint8 RGB, squashed to {height} x {width}",
+        f"- input: {_input(model)}",
         f"- trained on: {config['dataset']}, stars from {low:g} to {high:g}",
         f"- adapts by: {model.record['adapt']}",
         f"- identity: {model.identity}",
@@ -175,6 +188,15 @@ def card(model: Model) -> str:
         "worth, nor of anybody in it. The raters that it learned from are not you.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _input(model: Model) -> str:
+    encoder = model.encoder
+    if encoder.is_elsewhere:
+        told = f", computed by {encoder.identity}" if encoder.identity else ""
+        return f"features of width {encoder.width}{told}"
+    height, width = encoder.size
+    return f"uint8 RGB, squashed to {height} x {width}"
 
 
 def _measured(summary: dict | None) -> list[str]:
@@ -197,6 +219,8 @@ def _measured(summary: dict | None) -> list[str]:
 def _public(value):
     if isinstance(value, dict):
         return {k: "" if k in PRIVATE else _public(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_public(x) for x in value]
     return value
 
 

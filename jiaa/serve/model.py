@@ -22,15 +22,18 @@ from jaxtyping import Array, Bool, Float, Key, Num, PyTree, Shaped
 from PIL import Image
 from tqdm import tqdm
 
+from jiaa.data.feature_file import FeatureFile
 from jiaa.data.images import AnyPath, ImageError
 from jiaa.serve.cache import FeatureCache, photo_key
 from jiaa.serve.encoder import BATCH, Encoded, Encoder
+from jiaa.serve.known import are_features, folders_of, known_features
 from jiaa.serve.photos import Photo, decode_batches, find_photos
 from jiaa.types import Episode, Examples, ImageStore, Personalizer
 
 Scale = tuple[float | int, float | int]
 Map = Callable[[Array], Array]
-Photos = Photo | Sequence[Photo]
+Photos = Photo | Sequence[Photo] | Float[Array | np.ndarray, "image feature"]
+Features = FeatureFile | AnyPath  # of photographs, computed before
 Stars = Sequence[float | int] | Num[np.ndarray, " image"]
 SMALLEST_SUPPORT = 8  # ratings are padded to a power of two, this one at least
 
@@ -77,24 +80,30 @@ class Model:
         """The model with some fields changed."""
         return dataclasses.replace(self, **changes)
 
-    def predict(self, photos: Photos) -> Float[np.ndarray, " image"]:
+    def predict(
+        self, photos: Photos, *, features: Features | None = None
+    ) -> Float[np.ndarray, " image"]:
         """Stars of photographs, in `scale`; extremes may lie a little outside of it.
 
         Args:
           photos: paths of files or folders (which stand for all photographs below, in
             the order of `serve.photos.find_photos`), PIL images or uint8 arrays [height
-            width 3]; one of them or a list.
+            width 3]; one of them or a list. Or their features, floats [image feature].
+          features: a file of the photographs' features by name (`data.feature_file`):
+            none is decoded, and none need be there.
 
         Raises:
           ImageError: a photograph cannot be read; names each.
+          ValueError: features of another width, or of another encoder.
         """
-        return self.score(self.encode(photos))
+        return self.score(self.encode(photos, features=features))
 
     def adapt(
         self,
         photos: Photos,
         stars: Stars,
         *,
+        features: Features | None = None,
         key: Key[Array, ""] | None = None,
     ) -> "Model":
         """The model of a person who gave these photographs these stars.
@@ -104,6 +113,7 @@ class Model:
         Args:
           photos: as in `predict`.
           stars: one a photograph, in `scale`.
+          features: as in `predict`.
           key: of minibatches and dropout, where the method has any.
 
         Raises:
@@ -112,18 +122,40 @@ class Model:
             the scale.
           FloatingPointError: the method diverged on these ratings.
         """
-        return self.adapt_encoded(self.encode(photos), stars, key=key)
+        content = self.encode(photos, features=features)
+        return self.adapt_encoded(content, stars, key=key)
+
+    def reading(
+        self, features: Features, *, folders: Sequence[AnyPath] = ()
+    ) -> "Model":
+        """The model that looks features up in a file (`KnownFeatures`), decoding none.
+
+        Raises:
+          DataError: a wrong file, or features of another width or encoder.
+          ValueError: the model reads pixels.
+        """
+        known = known_features(features, folders)
+        return self.replace(encoder=self.encoder.reading(known))
 
     def encode(
-        self, photos: Photos, *, cache: FeatureCache | None = None, progress=False
+        self,
+        photos: Photos,
+        *,
+        features: Features | None = None,
+        cache: FeatureCache | None = None,
+        progress: bool = False,
     ) -> Shaped[np.ndarray, "image ..."]:
         """Features (or pixels) of photographs, which `score` and the like take.
 
         Raises:
           ImageError: a photograph cannot be read; names each.
         """
-        listed = as_list(photos)
-        batches = list(self.stream(listed, cache=cache, progress=progress))
+        if are_features(photos):
+            return self.encoder.checked(np.asarray(photos))
+        listed, model = as_list(photos), self
+        if features is not None:
+            model = self.reading(features, folders=folders_of(photos))
+        batches = list(model.stream(listed, cache=cache, progress=progress))
         failures = [why for batch in batches for why in batch.failures.values()]
         if failures:
             found = "\n".join(f"  {why}" for why in failures)
@@ -153,6 +185,9 @@ class Model:
           progress: whether to show a bar.
         """
         listed = list(photos)
+        if self.encoder.known is not None:
+            yield Encoded(*self.encoder.known.find(listed))
+            return
         size = self.encoder.size
         keys = []
         if cache is not None:
@@ -243,8 +278,8 @@ class Model:
     def adapted_shapes(self, room: int) -> PyTree:
         """What adapting to `room` rows gives, as shapes, computed without arrays."""
         encoder = self.encoder
-        one = (encoder.width,) if encoder.features else (*encoder.size, 3)
-        kind = jnp.float32 if encoder.features else jnp.uint8
+        one = (encoder.width,) if encoder.width else (*encoder.size, 3)
+        kind = jnp.float32 if encoder.width else jnp.uint8
         return _adapted.eval_shape(
             self.prior,
             self.feature_map,
@@ -260,8 +295,8 @@ class Model:
         return _store(self.feature_map, jnp.asarray(content))
 
     def open_cache(self, folder: AnyPath) -> FeatureCache | None:
-        """The features of photographs seen before; None where the network adapts."""
-        if self.encoder.features is None:
+        """The features of photographs seen before; None where none are computed."""
+        if self.encoder.features is None or self.encoder.known is not None:
             return None
         encoder = self.encoder
         return FeatureCache(folder, trunk=encoder.identity, width=encoder.width)

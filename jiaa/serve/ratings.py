@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jiaa.data.folder import check_missing, check_scale, list_files, read_ratings
+from jiaa.data.feature_file import FeatureFile
+from jiaa.data.folder import check_scale, find_images, read_ratings
 from jiaa.data.images import AnyPath
 from jiaa.data.store import replacing
 from jiaa.data.table import DataError, read_table, read_text, some
@@ -43,6 +44,7 @@ def read_rated(
     scale: Scale = (1, 5),
     worker: str | None = None,
     max_missing: int | None = None,
+    features: FeatureFile | None = None,
 ) -> Rated:
     """The ratings of one person, and the files of the photographs.
 
@@ -53,6 +55,7 @@ def read_rated(
       worker: whose, where the file holds several people's.
       max_missing: how many rated photographs may have no file; all but one by default.
         Which they are is logged.
+      features: of the photographs, which then need not be in the folder.
 
     Raises:
       DataError: a wrong scale, wrong rows, no file for any of the photographs, or
@@ -71,9 +74,10 @@ def read_rated(
         raise DataError(f"{path} has no worker {worker!r}, only {some(people)}")
     rows = np.flatnonzero(ratings.worker == (worker or people[0]))
     names = [str(name) for name in ratings.image[rows]]
-    files = list_files(Path(folder))
     tolerated = len(names) - 1 if max_missing is None else max_missing
-    missing = check_missing(names, files, folder=Path(folder), max_missing=tolerated)
+    files, missing = find_images(
+        names, Path(folder), max_missing=tolerated, features=features
+    )
     kept = [row for row, name in zip(rows, names, strict=True) if name not in missing]
     kept_names = tuple(str(ratings.image[row]) for row in kept)
     return Rated(

@@ -67,7 +67,7 @@ def save(path: str | os.PathLike[str], model: Model) -> Path:
     info = Info(
         prior=model.identity,
         method=model.record["adapt"],
-        whole=model.encoder.features is None,
+        whole=not model.encoder.width,
         scale=model.scale,
         ratings=model.ratings,
         room=model.room,

@@ -316,7 +316,8 @@ def _plain_value(value: Any) -> Any:
 def _differences(old: Any, new: Any, *, name: str = "") -> dict[str, tuple[str, str]]:
     """Dotted name -> the two values, for the leaves that differ.
 
-    A field that one side lacks and the other leaves at None was chosen by neither.
+    A field that one side lacks and the other leaves at None, or empty, was chosen by
+    neither. In a list of objects, a field's name is the same for all of them.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         found = {}
@@ -324,10 +325,19 @@ def _differences(old: Any, new: Any, *, name: str = "") -> dict[str, tuple[str, 
             dotted = f"{name}.{key}" if name else key
             found |= _differences(old.get(key), new.get(key), name=dotted)
         return found
-    if old == new:
+    if _are_objects(old) and _are_objects(new) and len(old) == len(new):
+        found = {}
+        for pair in zip(old, new, strict=True):
+            found |= _differences(*pair, name=name)
+        return found
+    if old == new or (old in (None, []) and new in (None, [])):
         return {}
     one, other = ("not set" if x is None else repr(x) for x in (old, new))
     return {name: (one, other)}
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(x, dict) for x in value)
 
 
 def _note_resumption(file: Path, record: dict[str, Any]) -> None:

@@ -9,15 +9,14 @@ import jax
 from jiaa.cli import build, learners
 from jiaa.cli.check import (
     EVALUATE,
-    are_whole,
     check_data,
     check_evaluate,
     check_options,
     check_sizes,
     check_whole,
-    is_size,
     refused_as,
 )
+from jiaa.cli.check_trunk import are_whole, is_size
 from jiaa.cli.multitask import data as sources_of
 from jiaa.cli.multitask.network import make_network
 from jiaa.cli.multitask.second import DATABASES, FOLDS, TASKS
@@ -85,7 +84,7 @@ def check(config: Config) -> None:
     for path, known in {**{path: WORDS[path] for path in SHARED}, **OWN}.items():
         word(config, path, known)
     check_whole({path: (field_of(config, path), x) for path, x in LEAST.items()})
-    check_data(config)
+    _check_database(config)
     check_evaluate(config)
     check_sizes(config)
     check_options(config, (*EVALUATE, "threshold", "databases"))
@@ -96,6 +95,15 @@ def check(config: Config) -> None:
     _check_model(config)
     _check_evaluation(config)
     _check_rates(config)
+
+
+def _check_database(config: Config) -> None:
+    check_data(config)
+    if config.data.get("features") is not None:
+        raise ConfigError(
+            f"config.data.features={config.data.features!r}: these programs learn from "
+            "photographs, and not from features of elsewhere; set it to None"
+        )
 
 
 def _check_numbers(config: Config) -> None:
@@ -245,7 +253,7 @@ def _check_evaluation(config: Config) -> None:
                 "differs from config.data, such as {'name': 'flickr_aes', 'root': ...}"
             )
         try:
-            check_data(build.elsewhere(config, changes))
+            _check_database(build.elsewhere(config, changes))
         except ValueError as error:
             raise ConfigError(f"config.evaluate.databases.{name}: {error}") from error
 

@@ -20,6 +20,7 @@ from jiaa.cli.multitask.network import Problem, problem
 from jiaa.cli.multitask.predict import changing, entrance, features
 from jiaa.cli.options import Config
 from jiaa.cli.problem import PRIOR_FILE, Learned, mapped, save
+from jiaa.cli.trunks import initial_beside
 from jiaa.models.personality import AESTHETICS
 from jiaa.train import processes
 from jiaa.train.mesh import replicate
@@ -94,7 +95,8 @@ def _start(config: Config, found: Problem, *, progress: bool) -> Learned:
     whole = build.initial_variables(config, found.network, key=key)
     if not config.trunk.frozen:
         return Learned(whole)
-    learned = mapped(config, found.network, found.dataset, whole, progress=progress)
+    learned = Learned(whole, beside=initial_beside(config))
+    learned = mapped(config, found.network, found.dataset, learned, progress=progress)
     ids = found.dataset.generic_ids()[:2]
     rows = features(config, found.network, found.dataset.store, learned, ids)
     heads: Any = found.network.init(
@@ -105,7 +107,7 @@ def _start(config: Config, found: Problem, *, progress: bool) -> Learned:
         part: {**heads.get(part, {}), **({"backbone": tree} if tree else {})}
         for part, tree in trunk.items()
     }
-    return Learned(variables, learned.feature_map)
+    return dataclasses.replace(learned, variables=variables)
 
 
 def _given(

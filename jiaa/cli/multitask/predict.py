@@ -1,6 +1,5 @@
 """What a multi-task network reads, and what it predicts of photographs."""
 
-import dataclasses
 import functools
 
 import flax.linen as nn
@@ -39,13 +38,6 @@ def changing(config: Config, learned: Learned) -> PyTree:
     }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Photographs:
-    """As much of a dataset as computing features takes."""
-
-    store: ImageStore
-
-
 def features(
     config: Config,
     network: nn.Module,
@@ -59,9 +51,8 @@ def features(
 
     Of several processes the first one's, in all of them.
     """
-    whole = learned.variables
     found, _ = compute_features(
-        config, network, _Photographs(store), whole, image_ids=ids, progress=progress
+        config, network, store, learned, image_ids=ids, progress=progress
     )
     found = np.asarray(found)
     if learned.feature_map is not None:

@@ -37,7 +37,7 @@ def fused_model(config: Config, learned: Learned, *, record: dict[str, Any]) -> 
         )
     config.trunk.frozen = True  # from here on
     (second,) = outputs.keys() - {AESTHETICS}
-    variables = jax.tree.map(jnp.asarray, learned.variables)
+    variables, beside = jax.tree.map(jnp.asarray, (learned.variables, learned.beside))
     network: Any = make_network(config, outputs)
     width = outputs[second]
     scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
@@ -50,7 +50,7 @@ def fused_model(config: Config, learned: Learned, *, record: dict[str, Any]) -> 
             offset=config.fusion.offset,
         ),
         prior=fusion_prior(width),
-        encoder=make_encoder(config, network, variables),
+        encoder=make_encoder(config, network, Learned(variables, beside=beside)),
         feature_map=OutputColumns(
             changing(config, Learned(variables)),
             jax.tree.map(jnp.asarray, learned.feature_map),
@@ -59,7 +59,7 @@ def fused_model(config: Config, learned: Learned, *, record: dict[str, Any]) -> 
         ),
         prior_scale=ends,
         scale=ends,
-        identity=identity_of(learned.variables, learned.feature_map),
+        identity=identity_of(learned.variables, learned.feature_map, *learned.beside),
         record=record | {"method": config.method, "adapt": FUSION},
     )
 
