@@ -82,6 +82,9 @@ def base() -> ConfigDict:
             "frozen": False,  # only the head learns and adapts; features computed once
             "taps": (),  # blocks of features, as models.trunk.Taps; (): model.tap's
             "sizes": (),  # whole-image views, averaged: sides or (height, width)
+            # score, rate and personalize squash a photograph to the nearest of these
+            # (height, width) in place of data.image_size; sizes does not go with them
+            "shapes": (),
             "five_crops": 0,  # side of five more views
             "flip": False,  # each view's mirror image is one more
             # Further encoders, whose blocks follow: {"backbone": "resnet18", ...} each,

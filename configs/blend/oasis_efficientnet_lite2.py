@@ -21,6 +21,8 @@ TAPS = (
     ("head.mean", "head.std"),
     ("logits",),
 )
+# Of a person's photographs: square, and two shapes either way; each is one compilation.
+SHAPES = ((288, 288), (288, 360), (360, 288), (288, 432), (432, 288))
 
 
 def get_config():
@@ -36,6 +38,7 @@ def get_config():
     config.view.augment = False
     config.trunk.frozen = True
     config.trunk.taps = TAPS
+    config.trunk.shapes = SHAPES
     config.trunk.map = "unit"
     config.generic.trains = "ridge"
     config.generic.strength = 0.1
@@ -44,7 +47,7 @@ def get_config():
     config.inner.dropout = False
     config.adapt.kind = "blend"
     config.adapt.learned = True
-    config.adapt.options = {"strangers": {"share": 0.25}}
+    config.adapt.options = {"strangers": {"share": 0.35}}
     config.evaluate.strategy = "vmap"
     config.evaluate.repeats = 10
     return config

@@ -15,6 +15,7 @@ from jaxtyping import Array, Key, PyTree
 
 from jiaa import data
 from jiaa.cli.options import Config, ConfigError, construct, unknown, word
+from jiaa.data.images import Shapes
 from jiaa.models import generic, pretrained, views, weights
 from jiaa.models.backbones import BACKBONES
 from jiaa.models.heads import HEADS
@@ -82,6 +83,14 @@ def image_view(config: Config) -> views.ImageView:
     spec = pretrained.SPECS[config.model.backbone]
     size = config.view.size or None
     return views.ImageView(spec.mean, spec.std, size, config.view.augment)
+
+
+def shapes(config: Config) -> Shapes:
+    """The shapes of `config.trunk.shapes`, which photographs of a person are shown in.
+
+    Runs that were recorded before there were any have none.
+    """
+    return tuple(tuple(x) for x in plain(config.trunk).get("shapes", ()))
 
 
 def trunk_views(config: Config) -> tuple[views.ImageView, ...]:

@@ -10,6 +10,10 @@ from jiaa.models.backbones import BACKBONES
 
 TAPS = "blocks of names, such as (('fire7.mean', 'fire7.std'), ('logits',))"
 SIZES = "sides or pairs (height, width), such as (224, (288, 360))"
+SHAPES = (
+    "pairs (height, width), such as ((288, 384), (384, 288)), which go without "
+    "config.trunk.sizes and config.view.size"
+)
 
 
 def check_trunk(config: Config) -> None:
@@ -21,6 +25,9 @@ def check_trunk(config: Config) -> None:
     section = config.trunk
     _require(_are_taps(section.taps), "trunk.taps", section.taps, TAPS)
     _require(_are_sizes(section.sizes), "trunk.sizes", section.sizes, SIZES)
+    alone = not section.shapes or not (section.sizes or config.view.size)
+    fits = _are_sizes(section.shapes) and int not in map(type, section.shapes)
+    _require(alone and fits, "trunk.shapes", section.shapes, SHAPES)
     given = section.beside
     _require(
         isinstance(given, list | tuple) and all(isinstance(x, dict) for x in given),

@@ -37,8 +37,16 @@ def make_encoder(config: Config, network: Any, learned: Learned) -> Encoder:
 
     widths = tuple(width for encoder in encoders for width in encoder.widths(size))
     view = "; ".join(_in_words(encoder) for encoder in encoders)
-    view = f"squashed to {size[0]} x {size[1]}; {view}"
-    return Encoder(size, features, widths, _identity(encoders, size), view)
+    shapes = build.shapes(config)
+    shown = " or ".join(f"{height} x {width}" for height, width in shapes or (size,))
+    return Encoder(
+        size,
+        features,
+        widths,
+        _identity(encoders, shapes or size),
+        f"squashed to {shown}; {view}",
+        shapes=shapes,
+    )
 
 
 def _in_words(encoder: Trunk) -> str:
@@ -54,7 +62,7 @@ def _in_words(encoder: Trunk) -> str:
     return f"{type(network.backbone).__name__} {blocks}, {shown}"
 
 
-def _identity(encoders: Sequence[Trunk], size: tuple[int, int]) -> str:
+def _identity(encoders: Sequence[Trunk], size: Any) -> str:
     """Changes with anything that changes the features."""
     told = []
     for one in encoders:

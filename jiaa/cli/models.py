@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
+from ml_collections import ConfigDict
 
-from jiaa.cli import build, learners
+from jiaa.cli import build, built_in, learners
 from jiaa.cli.encoders import identity_of, make_encoder
 from jiaa.cli.multitask.serving import FUSION, fused_model
 from jiaa.cli.options import WORDS, Config, ConfigError
@@ -32,11 +33,13 @@ from jiaa.train.workdir import CONFIG, read_record
 
 logger = logging.getLogger(__name__)
 ALIASES = {"pam": "nu_svr"}
-METHODS = (*WORDS["adapt.kind"], *ALIASES, FUSION)
+OWN = "own"  # the run's own way
+BLEND = "blend"
+METHODS = (*WORDS["adapt.kind"], *ALIASES, FUSION, OWN)
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     user: str | os.PathLike[str] | None = None,
     method: str | None = None,
@@ -48,11 +51,14 @@ def load(
 
     Args:
       path: a run's workdir; a folder that `jiaa.export` wrote; or the .safetensors file
-        in one of these.
+        in one of these. None: the built-in prior, which was learned from OASIS'
+        photographs and needs the extra `weights`.
       user: a person's taste file (`Model.save_taste`, `jiaa personalize`), learned on
         this prior.
-      method: how it adapts, one of `METHODS`; by default the run's own, or that of the
-        taste file. A run of several tasks adapts by "fusion", and no other run does.
+      method: how it adapts, one of `METHODS`; by default that of the taste file; else
+        "blend", which finds out how much of the prior holds for a person, or where the
+        whole network adapts "own", the run's. A run of several tasks adapts by
+        "fusion", and no other run does.
       settings: "path=value" changes of the run's config, such as "adapt.strength=2".
       scale: (low, high) of the stars that are given and predicted; by default those of
         the taste file, or the scale that the run was trained on.
@@ -67,17 +73,19 @@ def load(
     """
     if scale is not None:
         check_scale(scale)
-    folder, weights = _located(path)
+    folder, weights = _located(built_in.FOLDER if path is None else path)
     config = recorded_config(folder)
     info = None if user is None else taste.read_info(user)
     assign(config, settings)
     method, whole = _chosen(config, method, info, whole)
     learned, record = read(weights), _record(folder, weights)
+    learned = built_in.completed(config, learned)
     _check_reads(config, learned, weights)
     if method == FUSION:
         model = fused_model(config, learned, record=record)
     else:
         _adapt_by(config, method, whole)
+        assign(config, settings)  # again: another method has options of its own
         model = _model(config, learned, record=record)
     _check_identity(record, model)
     if info is not None:
@@ -186,8 +194,11 @@ def _adapt_by(config: Config, method: str | None, whole: bool | None) -> None:
     if whole is False and not config.trunk.frozen:
         config.trunk.frozen = True
         config.inner.adapts = "all"  # of what is left: the head
-    if method is not None:
+    if method is None and config.trunk.frozen:
+        method = BLEND
+    if method not in (None, OWN, config.adapt.kind):
         config.adapt.kind = method
+        config.adapt.options = ConfigDict()
 
 
 def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model:

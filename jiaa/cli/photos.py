@@ -3,14 +3,17 @@
 import argparse
 import contextlib
 import io
+import os
 import sys
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from jiaa.cli import built_in
 from jiaa.cli.launch import EXPECTED, in_words
 from jiaa.cli.models import METHODS, open_model
 from jiaa.data.feature_file import FeatureFile, read_features
@@ -24,6 +27,8 @@ from jiaa.serve.model import Model
 from jiaa.serve.photos import find_photos
 from jiaa.serve.ratings import OwnRatings, read_rated
 from jiaa.serve.session import Session
+from jiaa.serve.taste import read_info
+from jiaa.serve.taste import save as save_taste
 from jiaa.serve.validation import FEWEST, cross_validate
 
 OPTIONS = "The scale of your stars is set by --scale LOW HIGH."
@@ -35,9 +40,7 @@ def score(arguments: Sequence[str]) -> int:
     flags = _score_parser().parse_args(arguments)
     scoring.check_format(flags.out)
     photos = find_photos(flags.photos)
-    model = open_model(
-        flags.prior, user=flags.user, settings=flags.set, scale=_scale(flags)
-    )
+    model = _opened(flags, user=flags.user, scale=_scale(flags))
     model = _reading(model, _features(flags), [x for x in flags.photos if x.is_dir()])
     started = time.perf_counter()
     ranking = scoring.rank_photos(
@@ -72,13 +75,13 @@ def personalize(arguments: Sequence[str]) -> int:
         worker=flags.worker,
         features=features,
     )
-    model = open_model(
-        flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
-    )
+    model = _opened(flags, method=flags.method, scale=(low, high))
     model = _reading(model, features, [flags.photos])
     rows, content, failures = _encoded(model, rated.paths, flags)
     stars = np.asarray(rated.stars, np.float32)[rows]
     found = cross_validate(model, content, stars)
+    mine = model.adapt_encoded(content, stars)
+    _tell_share(mine)
     if found is None:
         print(
             f"{len(stars)} ratings say nothing about themselves; {FEWEST} at least, "
@@ -86,9 +89,33 @@ def personalize(arguments: Sequence[str]) -> int:
         )
     else:
         print(found)
-    path = model.adapt_encoded(content, stars).save_taste(flags.out)
-    print(f"{path}: the taste of {len(stars)} ratings, {path.stat().st_size:,} bytes")
+    helps = found is None or found.helps
+    if not helps:
+        mine = mine.like_the_prior()
+    _tell_refitted(flags.out, model)
+    source = [os.fspath(flags.ratings), os.fspath(flags.photos)]
+    path = save_taste(flags.out, mine, learned_from=source)
+    whose = "the taste" if helps else "the prior's own ranking, in place of the taste"
+    print(f"{path}: {whose} of {len(stars)} ratings, {path.stat().st_size:,} bytes")
     return _tell_failures(failures)
+
+
+def _tell_share(mine: Model) -> None:
+    """How much of the prior holds for the person, where the method tells."""
+    share = mine.share
+    if share is not None:
+        print(f"you agree with the crowd about {100 * min(max(share, 0), 1):.0f} %")
+
+
+def _tell_refitted(path: Path, model: Model) -> None:
+    """Says that an earlier taste, of another prior, is replaced."""
+    with contextlib.suppress(OSError, ValueError):
+        before = read_info(path)
+        if before.prior != model.identity:
+            print(
+                f"{path} was learned on another prior ({before.prior}); it is learned "
+                f"again on this one ({model.identity})"
+            )
 
 
 def rate(arguments: Sequence[str]) -> int:
@@ -102,9 +129,7 @@ def rate(arguments: Sequence[str]) -> int:
             f"--scale {low:g} {high:g}: expected whole numbers up to 9, one a key"
         )
     album = open_album(flags.photos, most=flags.most)
-    model = open_model(
-        flags.prior, method=flags.method, settings=flags.set, scale=(low, high)
-    )
+    model = _opened(flags, method=flags.method, scale=(low, high))
     model = _reading(model, _features(flags), [album.root])
     OwnRatings(flags.ratings, scale=model.scale)  # wrong rows are told before the work
     rows, content, failures = _encoded(model, album.paths, flags)
@@ -135,6 +160,13 @@ def _server():
             f"the rating page needs {error.name}: pip install 'jiaa[rate]'"
         ) from error
     return server
+
+
+def _opened(flags: argparse.Namespace, **options: Any) -> Model:
+    """The prior of the command, which says so where it is the built-in one."""
+    if flags.prior is None:
+        print(built_in.TOLD, file=sys.stderr)
+    return open_model(flags.prior, settings=flags.set, **options)
 
 
 def _features(flags: argparse.Namespace) -> FeatureFile | None:
@@ -273,8 +305,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prior",
         type=Path,
-        required=True,
-        help="workdir of a finished run, an export, or the .safetensors file in one",
+        help="workdir of a finished run, an export, or the .safetensors file in one "
+        "(the prior that comes with jiaa)",
     )
     parser.add_argument(
         "--set",
@@ -304,7 +336,8 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=METHODS,
-        help="how the prior adapts to you (the run's own way)",
+        help="how the prior adapts to you: blend finds out how much of it holds for "
+        "you; own is the run's way (blend)",
     )
 
 

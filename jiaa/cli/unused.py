@@ -13,6 +13,7 @@ NEUTRAL = {
     "model.weights": "",
     "trunk.taps": (),
     "trunk.sizes": (),
+    "trunk.shapes": (),
     "trunk.five_crops": 0,
     "trunk.flip": False,
     "trunk.beside": (),
@@ -42,7 +43,7 @@ NEUTRAL = {
     "adapt.learned": False,
     "adapt.options": {},
 }
-ENCODING = ("taps", "sizes", "five_crops", "flip", "beside")
+ENCODING = ("taps", "sizes", "shapes", "five_crops", "flip", "beside")
 TRUNK = (*ENCODING, "map", "map_options")
 NETWORK = ("model.backbone_options", "model.tap", "model.weights")
 SOLVED = ("optimizer", "optimizer_options", "rates", "schedule")
@@ -108,7 +109,7 @@ def unused_of_trunk(config: Config) -> list[tuple[str, str]]:
         why = "with config.data.features, which no network computes"
         fields = (*(f"trunk.{field}" for field in ENCODING), *NETWORK)
         found += [(field, why) for field in fields]
-    if trunk.map != "kernel":
+    if trunk.map not in ("kernel", "unit"):
         found.append(("trunk.map_options", f"with config.trunk.map={trunk.map!r}"))
     return found
 

@@ -46,7 +46,8 @@ def load_folder(
 ) -> Dataset:
     """A folder of images with ratings.csv (see `jiaa.data.folder`).
 
-    Who is held out: with `test_users`, those listed, or that share drawn by `seed`
+    Who is held out: with `test_users`, those listed (0 or (): nobody, whatever
+    images.csv says), or that share drawn by `seed`
     (`share_images` False then keeps the images of test users from the training users);
     else, where images.csv has a split column, the raters of the images of each split;
     else nobody, and all users are "train". `mixed_raters` says what becomes of people
@@ -285,8 +286,7 @@ def _as_described(
     Without such a description, all users are training users.
     """
     if not folder.image_split:
-        everyone = dict.fromkeys(rating_counts(folder.ratings), "train")
-        return folder, {"user_split": everyone}
+        return folder, _nobody_held_out(folder)
     user_split, notes = raters_of_splits(
         folder.ratings, folder.image_split, mixed_raters=mixed_raters
     )
@@ -301,6 +301,10 @@ def _as_described(
     }
 
 
+def _nobody_held_out(folder: Folder) -> dict[str, Any]:
+    return {"user_split": dict.fromkeys(rating_counts(folder.ratings), "train")}
+
+
 def _as_chosen(
     folder: Folder,
     test_users: Collection[str] | float,
@@ -309,6 +313,8 @@ def _as_chosen(
     share_images: bool,
 ) -> dict[str, Any]:
     """The folder's splits by test users, whatever images.csv says."""
+    if test_users in (0, ()):
+        return _nobody_held_out(folder)
     if isinstance(test_users, str):
         test_users = (test_users,)  # one name, not a collection of letters
     names = rating_counts(folder.ratings)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt8
 
 from jiaa.data.feature_file import FeatureSpec
+from jiaa.data.images import Shapes
 from jiaa.data.table import DataError
 from jiaa.serve.known import KnownFeatures
 
@@ -33,6 +34,8 @@ class Encoder:
       identity: changes with anything that changes the features; of an encoder
         elsewhere, its name, "" where nobody told.
       view: in words, which networks see a photograph, and how.
+      shapes: (height, width) pairs; where there are any, photographs are squashed to
+        the nearest of them instead of to `size`.
       known: a file that photographs' features are taken from; nothing is decoded then.
     """
 
@@ -42,6 +45,7 @@ class Encoder:
     identity: str
     view: str = ""
     known: KnownFeatures | None = None
+    shapes: Shapes = ()
 
     @property
     def width(self) -> int:

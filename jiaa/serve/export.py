@@ -73,12 +73,12 @@ def export(
         "identity": model.identity,
     }
     text = json.dumps(_public(record), indent=2, sort_keys=True)
-    _write(folder / CONFIG, text + "\n")
+    write_text(folder / CONFIG, text + "\n")
     if model.adapted is not None:
         taste.save(folder / TASTE, model)
     if program:
         save_program(model, folder / PROGRAM)
-    _write(folder / CARD, card(model))
+    write_text(folder / CARD, card(model))
     return folder
 
 
@@ -218,12 +218,14 @@ def _measured(summary: dict | None) -> list[str]:
 
 def _public(value):
     if isinstance(value, dict):
-        return {k: "" if k in PRIVATE else _public(v) for k, v in value.items()}
+        hidden = {k for k in PRIVATE if value.get(k)}
+        return {k: "" if k in hidden else _public(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_public(x) for x in value]
     return value
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole, or leaves the old one."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")

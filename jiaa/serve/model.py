@@ -206,7 +206,11 @@ class Model:
                 bar.update(len(rows))
             pixels = [listed[row] for row in new]
             for batch in decode_batches(
-                pixels, size=size, batch_size=BATCH, workers=workers
+                pixels,
+                size=size,
+                shapes=self.encoder.shapes,
+                batch_size=BATCH,
+                workers=workers,
             ):
                 rows = np.asarray(new, np.int64)[batch.rows]
                 content = self.encoder(batch.images)
@@ -258,22 +262,40 @@ class Model:
     ) -> "Model":
         """`adapt`, of what `encode` gave."""
         unit = self.to_unit(np.asarray(stars, np.float32), count=len(content))
-        room = capacity(len(content))
-        adapted = _adapted(
-            self.prior,
-            self.feature_map,
-            jnp.asarray(padded(content, room)),
-            jnp.asarray(padded(unit, room)),
-            jnp.arange(room) < len(content),
-            jax.random.key(0) if key is None else key,
-            personalizer=self.personalizer,
-        )
+        room, key = capacity(len(content)), jax.random.key(0) if key is None else key
+        adapted = self._learned(padded(content, room), unit, key)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(adapted)):
             raise FloatingPointError(
                 f"adapting to {len(content)} ratings gave values that are not finite; "
                 "lower the method's rates, or use the method ridge"
             )
         return self.replace(adapted=adapted, ratings=len(content), room=room)
+
+    def like_the_prior(self) -> "Model":
+        """The same person's model as if they had rated nothing: the prior's ranking."""
+        shape = (self.encoder.width,) if self.encoder.width else (*self.encoder.size, 3)
+        kind = np.float32 if self.encoder.width else np.uint8
+        nothing = np.zeros((self.room, *shape), kind)
+        adapted = self._learned(nothing, np.zeros(0, np.float32), jax.random.key(0))
+        return self.replace(adapted=adapted)
+
+    def _learned(self, content: np.ndarray, unit: np.ndarray, key: Array) -> PyTree:
+        """What the first rows of `content`, one for each of `unit`, change."""
+        return _adapted(
+            self.prior,
+            self.feature_map,
+            jnp.asarray(content),
+            jnp.asarray(padded(unit, len(content))),
+            jnp.arange(len(content)) < len(unit),
+            key,
+            personalizer=self.personalizer,
+        )
+
+    @property
+    def share(self) -> float | None:
+        """How much of the prior holds for the person; None: the method does not say."""
+        told = self.adapted.get("share") if isinstance(self.adapted, dict) else None
+        return None if told is None else float(told)
 
     def adapted_shapes(self, room: int) -> PyTree:
         """What adapting to `room` rows gives, as shapes, computed without arrays."""

@@ -1,7 +1,7 @@
 """A person's photographs: found in folders, decoded in parallel, in batches."""
 
 import dataclasses
-import itertools
+import functools
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ from PIL import Image
 from jiaa.data.images import (
     AnyPath,
     ImageError,
+    Shapes,
     Size,
     decode_resized,
     resize_host,
@@ -82,65 +83,86 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def decode_photo(
-    photo: Photo, *, size: Size
+    photo: Photo, *, size: Size, shapes: Shapes = ()
 ) -> UInt8[np.ndarray, "new_height new_width 3"]:
     """A file, a PIL image or an array as pixels, squashed to `size`.
+
+    To the nearest of `shapes` instead, where there are any (`nearest_shape`).
 
     Raises:
       ImageError: the file cannot be read.
       ValueError: an array that is no uint8 image with three colours.
     """
     if isinstance(photo, str | os.PathLike):
-        return decode_resized(photo, size=size)
+        return decode_resized(photo, size=size, shapes=shapes)
     if isinstance(photo, Image.Image):
-        return resize_host(rgb(photo), size)
+        return resize_host(rgb(photo), size, shapes=shapes)
     array = np.asarray(photo)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8:
         raise ValueError(
             f"an array of {array.dtype} and shape {array.shape} is no photograph; "
             "expected uint8 [height width 3], values 0 to 255"
         )
-    return resize_host(array, size)
+    return resize_host(array, size, shapes=shapes)
 
 
 def decode_batches(
     photos: Sequence[Photo],
     *,
     size: Size,
+    shapes: Shapes = (),
     batch_size: int = 32,
     workers: int | None = None,
 ) -> Iterator[Decoded]:
-    """All of `photos` in order, in batches, decoded ahead by threads.
+    """All of `photos`, in batches of one shape each, decoded ahead by threads.
 
     Pillow releases the interpreter's lock, so threads decode in parallel (`workers`:
-    the usable cores). A file that cannot be read is a failure of its batch.
+    the usable cores). A file that cannot be read is a failure of the batch that
+    follows it.
     """
-    starts = iter(range(0, len(photos), batch_size))
-    with ThreadPoolExecutor(workers or usable_cores()) as pool:
-
-        def submit(start: int) -> list[Future]:
-            batch = photos[start : start + batch_size]
-            return [pool.submit(decode_photo, photo, size=size) for photo in batch]
-
-        ahead = deque((s, submit(s)) for s in itertools.islice(starts, AHEAD))
+    waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+    failures: dict[int, str] = {}
+    decoded = _ahead(photos, size, shapes, AHEAD * batch_size, workers)
+    for row, future in enumerate(decoded):
         try:
-            while ahead:
-                start, futures = ahead.popleft()
-                yield _gathered(start, futures, size)
-                for following in itertools.islice(starts, 1):
-                    ahead.append((following, submit(following)))
+            image = future.result()
+        except ImageError as error:
+            failures[row] = str(error)
+            continue
+        alike = waiting.setdefault(image.shape, [])
+        alike.append((row, image))
+        if len(alike) == batch_size:
+            yield _batch(waiting.pop(image.shape), failures)
+            failures = {}
+    for alike in waiting.values():
+        yield _batch(alike, failures)
+        failures = {}
+    if failures:
+        nothing = np.zeros((0, *sides(size), 3), np.uint8)
+        yield Decoded(np.zeros(0, np.int64), nothing, failures)
+
+
+def _ahead(
+    photos: Sequence[Photo],
+    size: Size,
+    shapes: Shapes,
+    ahead: int,
+    workers: int | None,
+) -> Iterator[Future]:
+    """Each photograph in order, `ahead` of them begun before they are due."""
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        decode = functools.partial(decode_photo, size=size, shapes=shapes)
+        begun = deque(pool.submit(decode, photo) for photo in photos[:ahead])
+        try:
+            for photo in photos[ahead:]:
+                yield begun.popleft()
+                begun.append(pool.submit(decode, photo))
+            yield from begun
         finally:
             # The caller may stop early: what was not begun is not decoded any more.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _gathered(start: int, futures: Sequence[Future], size: Size) -> Decoded:
-    rows, images, failures = [], [], {}
-    for row, future in enumerate(futures, start):
-        try:
-            images.append(future.result())
-            rows.append(row)
-        except ImageError as error:
-            failures[row] = str(error)
-    pixels = np.stack(images) if images else np.zeros((0, *sides(size), 3), np.uint8)
-    return Decoded(np.asarray(rows, np.int64), pixels, failures)
+def _batch(alike: list[tuple[int, np.ndarray]], failures: dict[int, str]) -> Decoded:
+    rows, images = zip(*alike, strict=True)
+    return Decoded(np.asarray(rows, np.int64), np.stack(images), failures)

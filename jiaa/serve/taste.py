@@ -9,7 +9,9 @@ import dataclasses
 import json
 import math
 import os
+import shlex
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,8 @@ class Info:
       scale: (low, high) stars of the person's ratings.
       ratings: how many were learned from.
       room: `Model.room`.
+      learned_from: the ratings' file and the photographs' folder as they were given;
+        (): not told. An export's taste does not tell.
     """
 
     prior: str
@@ -48,10 +52,18 @@ class Info:
     scale: Scale
     ratings: int
     room: int
+    learned_from: tuple[str, ...] = ()
 
 
-def save(path: str | os.PathLike[str], model: Model) -> Path:
+def save(
+    path: str | os.PathLike[str], model: Model, *, learned_from: Sequence[str] = ()
+) -> Path:
     """Writes the taste of an adapted model; what equals the prior's is left out.
+
+    Args:
+      path: of the file.
+      model: adapted to a person.
+      learned_from: `Info.learned_from`.
 
     Raises:
       ValueError: the model is adapted to nobody.
@@ -71,6 +83,7 @@ def save(path: str | os.PathLike[str], model: Model) -> Path:
         scale=model.scale,
         ratings=model.ratings,
         room=model.room,
+        learned_from=tuple(learned_from),
     )
     text = {"format": FORMAT, "taste": json.dumps(dataclasses.asdict(info))}
     path = Path(path)
@@ -114,6 +127,7 @@ def load(path: str | os.PathLike[str], model: Model) -> Model:
         raise _refused(
             path,
             f"it was learned on another prior ({info.prior}; this is {model.identity})",
+            info,
         )
     if info.method != model.record["adapt"]:
         raise _refused(
@@ -184,6 +198,7 @@ def _info(found: dict[str, Any]) -> Info:
         scale=(low, high),
         ratings=ratings,
         room=room,
+        learned_from=tuple(str(x) for x in found.get("learned_from", ())),
     )
 
 
@@ -217,7 +232,14 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _refused(path: Path, why: str) -> ValueError:
+def _refused(path: Path, why: str, info: Info | None = None) -> ValueError:
+    again = "jiaa personalize"
+    if info is not None and len(info.learned_from) == 2:
+        ratings, photos = map(shlex.quote, info.learned_from)
+        scale = " ".join(f"{end:g}" for end in info.scale)
+        again += f" --ratings {ratings} --photos {photos} --scale {scale}"
+        again += f" -o {shlex.quote(str(path))}"
     return ValueError(
-        f"{path} is not a taste of this prior: {why}. Learn it again: jiaa personalize"
+        f"{path} is not a taste of this prior: {why}. Learn it again from the ratings, "
+        f"with the --prior of today: {again}"
     )

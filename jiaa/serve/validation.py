@@ -38,15 +38,19 @@ class Validation:
     error: float
 
     @property
+    def helps(self) -> bool:
+        """Whether the person's model ranked the held-back ratings better."""
+        return self.after > self.before
+
+    @property
     def verdict(self) -> str:
         """In words, for the person."""
-        gain = self.after - self.before
-        if gain <= 0:
+        if not self.helps:
             return (
                 f"these {self.ratings} ratings do not help yet: without them the "
                 "ranking is no worse. Rate more photographs, as different as you can"
             )
-        if gain < self.error:
+        if self.after - self.before < self.error:
             return (
                 f"these {self.ratings} ratings seem to help, but are too few to be "
                 "sure; rate more photographs"
