@@ -18,6 +18,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -111,7 +112,9 @@ def _taps(x, kernel, *, strides, padding, dilation, groups):
         output_size(x.shape[i + 1], (kernel.shape[i] - 1) * dilation[i] + 1, s, p)
         for i, (s, p) in enumerate(zip(strides, padding, strict=True))
     )
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    # Written out: XLA would compute the layer before, and ask whether a pixel is
+    # padding, once for each tap.
+    x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *padding, (0, 0))))
     total = jnp.zeros((), jnp.float32)
     options = [
         {"stride": s, "dilation": d} for s, d in zip(strides, dilation, strict=True)
