@@ -1,14 +1,14 @@
 """The convolution that all backbones use, and the choice of its implementation.
 
 `"mixed"` chooses for the output and for each gradient apart, by backend, by shape and
-by whether the kernel carries a user axis (`convolution_mixed.CHOICES`); forward mode
-needs one of the other two. `"library"` is XLA's own operator: on a CPU its gradients
-are very slow inside `scan` and `map`, and a kernel that carries a user axis turns it
-into a grouped convolution. `"patches"` gathers the windows by slices and multiplies
-them with the kernel as a matrix: it costs the same inside a loop, and per-user kernels
-become a batched matrix product. `"taps"`, where each channel has a kernel of its own
-(depthwise), adds up the slices that the kernel's taps meet. All can be mapped over,
-jitted and differentiated any number of times in reverse.
+by whether the kernel carries a user axis (`convolution_mixed.CHOICES`); it takes one
+group, or one for each channel (depthwise), and forward mode needs one of the other two.
+`"library"` is XLA's own operator: on a CPU its gradients are very slow inside `scan`
+and `map`, and a kernel that carries a user axis turns it into a grouped convolution.
+`"patches"` gathers the windows by slices and multiplies them with the kernel as a
+matrix: it costs the same inside a loop, and per-user kernels become a batched matrix
+product. All can be mapped over, jitted and differentiated any number of times in
+reverse.
 """
 
 import dataclasses
@@ -40,34 +40,26 @@ class Rule:
     evidence: str
     backend: str | None = None
     plain: bool | None = None
-    depthwise: bool | None = None
 
-    def applies(self, backend: str, plain: bool, depthwise: bool) -> bool:
+    def applies(self, backend: str, plain: bool) -> bool:
         """Whether this rule covers such a layer.
 
-        `plain`: one group, no dilation; `depthwise`: as many groups as channels.
+        `plain`: no dilation, and one group or as many as channels (depthwise).
         """
-        return (
-            self.backend in (None, backend)
-            and self.plain in (None, plain)
-            and self.depthwise in (None, depthwise)
-        )
+        return self.backend in (None, backend) and self.plain in (None, plain)
 
 
 # The first rule that applies decides. No backbone has other groups, or dilation.
 RULES = (
     Rule("mixed", "docs/speed_layers.md, row by row", plain=True),
-    Rule("taps", "docs/speed_layers.md, rows L", backend="cpu", depthwise=True),
     Rule("patches", "none: XLA may take a naive loop in scan", backend="cpu"),
     Rule("library", "none: what compilers for accelerators know"),
 )
 
 
-def choose_implementation(
-    backend: str, *, plain: bool = True, depthwise: bool = False
-) -> str:
-    """Name of the implementation that `RULES` give; for the words see `Rule`."""
-    return next(r.implementation for r in RULES if r.applies(backend, plain, depthwise))
+def choose_implementation(backend: str, *, plain: bool = True) -> str:
+    """Name of the implementation that `RULES` give; `plain` as in `Rule.applies`."""
+    return next(r.implementation for r in RULES if r.applies(backend, plain))
 
 
 def _library(x, kernel, *, strides, padding, dilation, groups):
@@ -101,47 +93,26 @@ def _patches(x, kernel, *, strides, padding, dilation, groups):
     return out.reshape(*x.shape[:3], outputs)
 
 
-def _taps(x, kernel, *, strides, padding, dilation, groups):
-    if kernel.shape[2:] != (1, x.shape[-1]):
-        raise ValueError(
-            f"taps take one kernel for each of {x.shape[-1]} channels; got kernel "
-            f"{kernel.shape} in {groups} group(s): use 'patches' or 'library'"
-        )
-    height, width = (
-        output_size(x.shape[i + 1], (kernel.shape[i] - 1) * dilation[i] + 1, s, p)
-        for i, (s, p) in enumerate(zip(strides, padding, strict=True))
-    )
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    total = jnp.zeros((), jnp.float32)
-    options = [
-        {"stride": s, "dilation": d} for s, d in zip(strides, dilation, strict=True)
-    ]
-    for i, rows in enumerate(
-        window_slices(x, axis=1, window=kernel.shape[0], count=height, **options[0])
-    ):
-        for j, pixels in enumerate(
-            window_slices(
-                rows, axis=2, window=kernel.shape[1], count=width, **options[1]
-            )
-        ):
-            total = total + pixels * kernel[i : i + 1, j : j + 1]
-    return total.astype(x.dtype)
-
-
 def _mixed(x, kernel, *, strides, padding, dilation, groups):
-    if groups != 1 or dilation != (1, 1):
+    depthwise = _is_depthwise(kernel, groups)
+    if (groups != 1 and not depthwise) or dilation != (1, 1):
         raise ValueError(
-            f"the mixed convolution takes one group without dilation; got groups "
-            f"{groups}, dilation {dilation}: use 'patches' or 'library'"
+            f"the mixed convolution takes one group, or a group and kernel a channel, "
+            f"without dilation; got groups {groups}, dilation {dilation}: use "
+            "'patches' or 'library'"
         )
-    return convolution_mixed.convolve(x, kernel, strides=strides, padding=padding)
+    options = {"strides": strides, "padding": padding, "depthwise": depthwise}
+    return convolution_mixed.convolve(x, kernel, **options)
+
+
+def _is_depthwise(kernel, groups):
+    return groups > 1 and kernel.shape[2:] == (1, groups)
 
 
 IMPLEMENTATIONS: dict[str, Callable[..., Array]] = {
     "mixed": _mixed,
     "library": _library,
     "patches": _patches,
-    "taps": _taps,
 }
 
 
@@ -162,13 +133,10 @@ def convolve(
     when the call is traced), which overrides `RULES`. Raises ValueError for an unknown
     implementation, channels that do not fit, and maps smaller than the kernel.
     """
-    plain = groups == 1 and tuple(dilation) == (1, 1)
+    plain = groups == 1 or _is_depthwise(kernel, groups)
+    plain = plain and tuple(dilation) == (1, 1)
     name = implementation or os.environ.get(ENVIRONMENT_VARIABLE)
-    name = name or choose_implementation(
-        jax.default_backend(),
-        plain=plain,
-        depthwise=groups > 1 and kernel.shape[2:] == (1, groups),
-    )
+    name = name or choose_implementation(jax.default_backend(), plain=plain)
     if name not in IMPLEMENTATIONS:
         raise ValueError(
             f"unknown convolution {name!r}; expected one of {sorted(IMPLEMENTATIONS)} "

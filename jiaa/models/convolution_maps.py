@@ -3,7 +3,7 @@
 A convolution is linear in the image and in the kernel, so what training needs are
 `output` (image, kernel), `input_gradient` (output, kernel) and `kernel_gradient`
 (image, output). Maps are NHWC, kernels HWIO. Which way is the fastest where:
-`convolution_mixed.CHOICES`.
+`convolution_mixed.CHOICES`. Depthwise convolutions: `convolution_taps`.
 
 On a CPU, XLA's operator is fast only in the one layout that its Eigen kernel takes; the
 gradients that JAX derives are written in others, which end in a naive loop inside
@@ -60,13 +60,17 @@ def window_slices(
 
 
 class Geometry(NamedTuple):
-    """Everything about a convolution in one group that is no array."""
+    """Everything about a convolution that is no array.
+
+    It has one group or, if `depthwise`, as many as there are channels.
+    """
 
     size: Pair
     kernel: Pair
     channels: int
     strides: Pair
     padding: tuple[Pair, Pair]
+    depthwise: bool = False
 
     @property
     def counts(self) -> Pair:
@@ -123,7 +127,13 @@ def library(x: Array, kernel: Array, *, padding: Any, **options: Any) -> Array:
 
 def output_library(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """XLA's operator, in the layout that Eigen takes."""
-    return library(x, kernel, padding=geometry.padding, strides=geometry.strides)
+    return library(
+        x,
+        kernel,
+        padding=geometry.padding,
+        strides=geometry.strides,
+        feature_group_count=geometry.channels if geometry.depthwise else 1,
+    )
 
 
 def output_patches(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -219,7 +229,8 @@ def input_gradient_derived(y: Array, kernel: Array, geometry: Geometry) -> Array
 
 def kernel_gradient_derived(x: Array, y: Array, geometry: Geometry) -> Array:
     """The gradient as JAX writes it, which compilers for GPUs and TPUs know."""
-    shape = (*geometry.kernel, geometry.channels, y.shape[-1])
+    inputs = 1 if geometry.depthwise else geometry.channels
+    shape = (*geometry.kernel, inputs, y.shape[-1])
     transposed = jax.linear_transpose(
         lambda kernel: output_library(x, kernel, geometry),
         jax.ShapeDtypeStruct(shape, x.dtype),

@@ -17,7 +17,8 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array
 
-from jiaa.models.convolution_maps import IMPLEMENTATIONS, Geometry, Pair
+from jiaa.models import convolution_maps, convolution_taps
+from jiaa.models.convolution_maps import Geometry, Pair
 
 EIGEN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
@@ -27,30 +28,35 @@ class Choice(NamedTuple):
 
     Attributes:
       operation: "output", "input_gradient" or "kernel_gradient".
-      implementation: a name of `IMPLEMENTATIONS[operation]`; or, where each user has a
-        kernel, "loop": one user after another, each by the choice for one kernel.
+      implementation: a name of `implementations(geometry)[operation]`; or, where each
+        user has a kernel, "loop": one user after another, each by the choice for one
+        kernel.
       evidence: the rows of docs/speed_layers.md that decided it.
       backend: "cpu"; None for all.
-      users: whether the kernel (for its own gradient: any operand) has a user axis.
+      users: whether the kernel (for its own gradient: any operand) has a user axis;
+        None for both.
       smallest_map: rows and columns that the output has at least.
       pointwise: whether the kernel must be 1 x 1.
       eigen: whether XLA must be told to leave convolutions to Eigen (`prefer_eigen`).
+      depthwise: whether each channel has a kernel of its own.
     """
 
     operation: str
     implementation: str
     evidence: str
     backend: str | None = None
-    users: bool = False
+    users: bool | None = False
     smallest_map: int = 1
     pointwise: bool = False
     eigen: bool = False
+    depthwise: bool = False
 
     def applies(self, geometry: Geometry, *, backend: str, users: bool) -> bool:
         """Whether this choice covers such a layer."""
         return (
             self.backend in (None, backend)
-            and self.users == users
+            and self.users in (None, users)
+            and self.depthwise == geometry.depthwise
             and min(geometry.counts) >= self.smallest_map
             and (not self.pointwise or max(geometry.kernel) == 1)
             and (not self.eigen or eigen_convolves())
@@ -83,7 +89,19 @@ CHOICES = (
     Choice("kernel_gradient", "library", "A-E a-d", "cpu", smallest_map=4, eigen=True),
     Choice("kernel_gradient", "patches", "e, and A-E without Eigen", "cpu"),
     Choice("kernel_gradient", "derived", UNMEASURED),
+    Choice("output", "taps", "L1-L7", "cpu", users=None, depthwise=True),
+    Choice("output", "library", UNMEASURED, users=None, depthwise=True),
+    Choice("input_gradient", "taps", "L1-L7", "cpu", users=None, depthwise=True),
+    Choice("input_gradient", "derived", UNMEASURED, users=None, depthwise=True),
+    Choice("kernel_gradient", "taps", "L1-L7", "cpu", users=None, depthwise=True),
+    Choice("kernel_gradient", "derived", UNMEASURED, users=None, depthwise=True),
 )
+
+
+def implementations(geometry: Geometry) -> dict[str, dict[str, Callable[..., Array]]]:
+    """The ways that there are to compute each operation of such a layer."""
+    maps = convolution_taps if geometry.depthwise else convolution_maps
+    return maps.IMPLEMENTATIONS
 
 
 def eigen_convolves() -> bool:
@@ -125,11 +143,11 @@ def choose(
 
 def _of_users(operation: str, geometry: Geometry) -> Callable[[Array, Array], Array]:
     """The chosen implementation, and what a user axis does to it."""
-    implementations = IMPLEMENTATIONS[operation]
+    ways = implementations(geometry)[operation]
 
     @custom_vmap
     def compute(a, b):
-        return implementations[choose(operation, geometry)](a, b, geometry)
+        return ways[choose(operation, geometry)](a, b, geometry)
 
     @compute.def_vmap
     def of_users(axis_size, in_batched, a, b):
@@ -141,7 +159,7 @@ def _of_users(operation: str, geometry: Geometry) -> Callable[[Array, Array], Ar
         name = choose(operation, geometry, users=True)
         axes = tuple(0 if batched else None for batched in in_batched)
         if name != "loop":
-            function = functools.partial(implementations[name], geometry=geometry)
+            function = functools.partial(ways[name], geometry=geometry)
             return jax.vmap(function, in_axes=axes)(a, b), True
         if not a_batched:
             return lax.map(lambda b: compute(a, b), b), True
@@ -190,10 +208,15 @@ def operations(geometry: Geometry) -> dict[str, Callable[[Array, Array], Array]]
 
 
 def convolve(
-    x: Array, kernel: Array, *, strides: Pair, padding: tuple[Pair, Pair]
+    x: Array,
+    kernel: Array,
+    *,
+    strides: Pair,
+    padding: tuple[Pair, Pair],
+    depthwise: bool = False,
 ) -> Array:
-    """Cross-correlation of NHWC maps with an HWIO kernel in one group."""
+    """Cross-correlation of NHWC maps with an HWIO kernel in one group, or depthwise."""
     _, height, width, channels = x.shape
     window = (kernel.shape[0], kernel.shape[1])
-    geometry = Geometry((height, width), window, channels, strides, padding)
+    geometry = Geometry((height, width), window, channels, strides, padding, depthwise)
     return operations(geometry)["output"](x, kernel)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from jiaa.models.backbones import BACKBONES, create_backbone
 from jiaa.models.torch_files import read_torch
-from jiaa.models.torch_names import is_ignored, targets
+from jiaa.models.torch_names import current_name, is_ignored, targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +135,12 @@ def convert_state_dict(
     """
     name = backbone_name(module)
     expected = targets(name, variable_shapes(module))
-    state = {key: state[key] for key in state if not is_ignored(name, key)}
+    state = {
+        # A file that has both names of a tensor is left as it is, and told so below.
+        key if (new := current_name(name, key)) in state else new: state[key]
+        for key in state
+        if not is_ignored(name, key)
+    }
     misshapen, not_finite, leaves = [], [], {}
     for key in sorted(set(expected) & set(state)):
         target, array = expected[key], np.asarray(state[key])

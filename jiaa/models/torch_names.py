@@ -1,9 +1,12 @@
-"""Where torchvision's parameters go in jiaa's backbones: data, no architecture.
+"""Where published parameters go in jiaa's backbones: data, no architecture.
+
+The names are torchvision's, and for what it has not, those of another program in torch.
 
 A layer is (torch's module, our module, kind); a kind says what its tensors are called
 on both sides and how the array is turned. `targets` lists what a variable tree needs.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -292,6 +295,11 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
 IGNORED_SUFFIXES = (".num_batches_tracked",)
 IGNORED_PREFIXES: dict[str, tuple[str, ...]] = {"inception_v3": ("AuxLogits.",)}
 
+# torchvision's own files of DenseNet are older than its names: norm.1 for norm1.
+OLD_NAMES: dict[str, re.Pattern[str]] = {
+    "densenet121": re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
+}
+
 
 class Target(NamedTuple):
     """Where one torch tensor goes in the variables, and the shape it has in torch."""
@@ -309,6 +317,13 @@ def is_ignored(backbone: str, name: str) -> bool:
     """Whether a tensor of that name is left out on purpose."""
     prefixes = IGNORED_PREFIXES.get(backbone, ())
     return name.endswith(IGNORED_SUFFIXES) or name.startswith(prefixes)
+
+
+def current_name(backbone: str, name: str) -> str:
+    """Today's name of a tensor that a file may have under an older one."""
+    old = OLD_NAMES.get(backbone)
+    found = old.fullmatch(name) if old else None
+    return "".join(found.groups()) if found else name
 
 
 def targets(backbone: str, variables: Mapping[str, Any]) -> dict[str, Target]:

@@ -4,10 +4,11 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Num, PyTree
 from tqdm import tqdm
 
@@ -36,6 +38,10 @@ def _std(maps: Float[Array, "..."], axis: tuple[int, ...]) -> Float[Array, "..."
     variance = jnp.var(maps, axis=axis)
     return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)
 
+
+# The maps of two images of 260 pixels stay in a CPU's cache, and in memory that it has
+# touched before (docs/speed_layers.md, "Few images at a time").
+CPU_PIXELS = 2 * 260 * 260
 
 _GRID = re.compile(r"map([1-9][0-9]*)")
 POOLINGS = {"mean": jnp.mean, "std": _std, "max": jnp.max}
@@ -181,8 +187,31 @@ def batch_features(
     if flip:
         shown += [view[:, :, ::-1] for view in shown]
     # A program a shape, not one for all views: faster to compile, and less memory.
-    each = [_blocks(model, taps, variables, view) for view in shown]
+    program = functools.partial(_blocks, model, taps, variables)
+    each = [_few_at_a_time(program, view) for view in shown]
     return [jnp.mean(jnp.stack(parts), axis=0) for parts in zip(*each, strict=True)]
+
+
+def _few_at_a_time(
+    program: Callable[[Array], list[Array]],
+    images: Float[Array, "image height width 3"],
+) -> list[Float[Array, "image block"]]:
+    """`program(images)`; a CPU is given no more than `CPU_PIXELS` at once.
+
+    Two images at least: XLA's convolutions may be slow with one.
+    """
+    few = max(2, CPU_PIXELS // math.prod(images.shape[1:3]))
+    traced = isinstance(images, Tracer)
+    if traced or jax.default_backend() != "cpu" or len(images) <= few:
+        return program(images)
+    parts = []
+    for start in range(0, len(images), few):
+        # A short last part starts earlier, so that one program serves all.
+        first = min(start, len(images) - few)
+        parts.append(
+            [block[start - first :] for block in program(images[first:][:few])]
+        )
+    return [jnp.concatenate(blocks) for blocks in zip(*parts, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

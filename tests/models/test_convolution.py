@@ -30,6 +30,10 @@ CASES = {
     "dilated": ((3, 3), (1, 1), (2, 2), (2, 2), 1, 4, 5),
     "grouped": ((3, 3), (1, 1), (1, 1), (1, 1), 2, 4, 6),
     "depthwise": ((3, 3), (2, 1), (1, 1), (1, 1), 4, 4, 4),
+    "lite_3x3": ((3, 3), (1, 1), (1, 1), (1, 1), 6, 6, 6),
+    "lite_5x5_stride_2": ((5, 5), (2, 2), ((1, 2), (2, 2)), (1, 1), 4, 4, 4),
+    "depthwise_1x3_stride_3": ((1, 3), (3, 2), ((0, 0), (3, 0)), (1, 1), 4, 4, 4),
+    "dilated_depthwise": ((3, 3), (1, 1), (2, 2), (2, 2), 4, 4, 4),
     "uneven": ((3, 2), (2, 3), ((1, 0), (2, 1)), (2, 1), 2, 4, 6),
 }
 
@@ -85,13 +89,15 @@ def assert_equal_trees(found, expected):
 
 
 PLAIN = [name for name, c in CASES.items() if c[3] == (1, 1) and c[4] == 1]
+DEPTHWISE = [n for n, c in CASES.items() if c[3] == (1, 1) and c[4] == c[5] == c[6]]
 PATCHES = ["alexnet_5x5", "resnet_3x3_stride_2", "resnet_shortcut"]
 PATCHES += [name for name in CASES if name not in PLAIN]
 
 
 @pytest.mark.parametrize(
     ("implementation", "name"),
-    [("mixed", name) for name in PLAIN] + [("patches", name) for name in PATCHES],
+    [("mixed", name) for name in (*PLAIN, *DEPTHWISE)]
+    + [("patches", name) for name in PATCHES],
 )
 def test_all_agree_with_the_library_up_to_second_order(implementation, name):
     x, w, ours, reference = case(name)
@@ -100,9 +106,13 @@ def test_all_agree_with_the_library_up_to_second_order(implementation, name):
 
 
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
-@pytest.mark.parametrize("size", [(9, 10), (2, 2)], ids=["library", "patches"])
-def test_a_user_axis_changes_nothing_up_to_second_order(axes, size):
-    x, w, ours, reference = case("resnet_3x3", size=size)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("resnet_3x3", (9, 10)), ("resnet_3x3", (2, 2)), ("lite_5x5_stride_2", (9, 10))],
+    ids=["library", "patches", "taps"],
+)
+def test_a_user_axis_changes_nothing_up_to_second_order(axes, name, size):
+    x, w, ours, reference = case(name, size=size)
     xs = x if axes[0] is None else jnp.stack([x, 2 * x, x[:, ::-1]])
     ws = w if axes[1] is None else jnp.stack([w, w + 1, -w])
     found, expected = (
@@ -119,9 +129,12 @@ def test_the_library_implementation_is_the_library(name):
     np.testing.assert_array_equal(found, reference(x, w))
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_users_with_kernels_of_their_own_learn_as_if_alone(implementation):
-    x, w, ours, _ = case("resnet_3x3", size=(6, 5))
+@pytest.mark.parametrize(
+    ("implementation", "name"),
+    [*((way, "resnet_3x3") for way in IMPLEMENTATIONS), ("mixed", "lite_3x3")],
+)
+def test_users_with_kernels_of_their_own_learn_as_if_alone(implementation, name):
+    x, w, ours, _ = case(name, size=(6, 5))
     function = functools.partial(ours, implementation=implementation)
 
     def learn(w, x):
@@ -147,7 +160,7 @@ def test_a_kernel_that_ends_at_the_last_pixel_is_counted():
         np.testing.assert_array_equal(out.ravel(), [12, 34, 56])
 
 
-def test_layers_of_one_group_are_mixed_and_others_are_not():
+def test_layers_of_one_group_and_depthwise_ones_are_mixed_and_others_are_not():
     for backend in ("cpu", "gpu", "tpu"):
         assert choose_implementation(backend) == "mixed"
     assert choose_implementation("cpu", plain=False) == "patches"
@@ -155,6 +168,33 @@ def test_layers_of_one_group_are_mixed_and_others_are_not():
     x, w, ours, _ = case("grouped")
     with pytest.raises(ValueError, match=r"groups 2.*'patches' or 'library'"):
         ours(x, w, implementation="mixed")
+    np.testing.assert_allclose(ours(x, w), ours(x, w, implementation="patches"))
+    x, w, ours, _ = case("lite_3x3")
+    np.testing.assert_array_equal(ours(x, w), ours(x, w, implementation="mixed"))
+    x, w, ours, _ = case("dilated_depthwise")
+    with pytest.raises(ValueError, match=r"dilation \(2, 2\): use"):
+        ours(x, w, implementation="mixed")
+
+
+def test_depthwise_layers_in_half_precision_are_added_up_in_float32():
+    x, w, ours, _ = case("lite_5x5_stride_2", size=(40, 40))
+    x, w = (a.astype(jnp.bfloat16) for a in (x, w))
+    found = jax.jit(all_parts(ours))(x, w)
+    exact = jax.jit(all_parts(ours))(x.astype(jnp.float32), w.astype(jnp.float32))
+    for half, single in zip(found, exact, strict=True):
+        assert half.dtype == jnp.bfloat16
+        half = half.astype(jnp.float32)
+        np.testing.assert_allclose(half, single, rtol=2**-8, atol=1e-4)
+
+
+def all_parts(function):
+    """The value, and both gradients of its sum."""
+
+    def parts(x, w):
+        y, pull = jax.vjp(function, x, w)
+        return y, *pull(jnp.ones_like(y))
+
+    return parts
 
 
 def test_the_argument_overrides_the_environment_which_overrides_the_table(monkeypatch):

@@ -7,18 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from models.test_convolution import CASES, case, explicit
+from models.test_convolution import CASES, DEPTHWISE, case, explicit
 
 from jiaa.models import convolution_maps, convolution_mixed
 from jiaa.models.convolution_maps import IMPLEMENTATIONS, Geometry
-from jiaa.models.convolution_mixed import CHOICES, choose
+from jiaa.models.convolution_mixed import CHOICES, choose, implementations
 
 ONE_GROUP = [name for name, c in CASES.items() if c[3] == (1, 1) and c[4] == 1]
 
 
 def geometry_of(name, x):
-    kernel, strides, padding, _, _, channels, _ = CASES[name]
-    return Geometry(x.shape[1:3], kernel, channels, strides, tuple(explicit(padding)))
+    kernel, strides, padding, _, groups, channels, _ = CASES[name]
+    pads = tuple(explicit(padding))
+    return Geometry(x.shape[1:3], kernel, channels, strides, pads, groups > 1)
 
 
 def three_maps(name):
@@ -34,12 +35,12 @@ def three_maps(name):
     }
 
 
-@pytest.mark.parametrize("name", ONE_GROUP)
+@pytest.mark.parametrize("name", [*ONE_GROUP, *DEPTHWISE])
 def test_every_implementation_of_each_map_is_the_librarys(name):
     x, maps = three_maps(name)
     geometry = geometry_of(name, x)
     for operation, (a, b, expected) in maps.items():
-        for function in IMPLEMENTATIONS[operation].values():
+        for function in implementations(geometry)[operation].values():
             found = jax.jit(functools.partial(function, geometry=geometry))(a, b)
             scale = float(jnp.abs(expected).max())
             np.testing.assert_allclose(found, expected, atol=2e-5 * scale)
@@ -65,13 +66,15 @@ def test_kernel_gradients_in_blocks_of_images_are_the_sum(monkeypatch):
 
 def test_every_map_has_a_choice_on_every_backend_that_always_applies():
     tiny = Geometry((1, 1), (3, 3), 4, (1, 1), ((1, 1), (1, 1)))
-    for operation, table in IMPLEMENTATIONS.items():
-        own = [c for c in CHOICES if c.operation == operation]
-        assert {c.implementation for c in own} <= {*table, "loop"}
-        assert all(c.evidence for c in own)
-        for backend in ("cpu", "gpu", "tpu"):
-            for users in (False, True):
-                choose(operation, tiny, backend=backend, users=users)
+    for geometry in (tiny, tiny._replace(depthwise=True)):
+        for operation, table in implementations(geometry).items():
+            own = [c for c in CHOICES if c.operation == operation]
+            own = [c for c in own if c.depthwise == geometry.depthwise]
+            assert {c.implementation for c in own} <= {*table, "loop"}
+            assert all(c.evidence for c in own)
+            for backend in ("cpu", "gpu", "tpu"):
+                for users in (False, True):
+                    choose(operation, geometry, backend=backend, users=users)
 
 
 @pytest.fixture
@@ -125,9 +128,20 @@ def test_users_kernels_are_a_loop_on_a_cpu_and_a_batched_product_elsewhere():
     assert choose("output", LARGE, backend="gpu") == "library"
 
 
-def test_the_choice_for_other_backends_gives_the_same_numbers(monkeypatch):
+def test_depthwise_layers_are_taps_on_a_cpu_and_xlas_operator_elsewhere():
+    geometry = LARGE._replace(depthwise=True)
+    for users in (False, True):
+        options = {"users": users}
+        found = [choose(o, geometry, backend="cpu", **options) for o in IMPLEMENTATIONS]
+        assert found == ["taps"] * 3
+        found = [choose(o, geometry, backend="gpu", **options) for o in IMPLEMENTATIONS]
+        assert found == ["library", "derived", "derived"]
+
+
+@pytest.mark.parametrize("name", ["resnet_3x3", "lite_3x3"])
+def test_the_choice_for_other_backends_gives_the_same_numbers(monkeypatch, name):
     # No GPU is needed to compute by its choices: batched products, JAX's gradients.
-    x, w, _, reference = case("resnet_3x3", size=(9, 10))
+    x, w, _, reference = case(name, size=(9, 10))
     xs, ws = jnp.stack([x, 2 * x]), jnp.stack([w, w + 1])
 
     def gradients(function):
@@ -137,6 +151,7 @@ def test_the_choice_for_other_backends_gives_the_same_numbers(monkeypatch):
         return jax.vmap(jax.grad(loss, (0, 1)))(xs, ws), jax.grad(loss, (0, 1))(x, w)
 
     options = {"strides": (1, 1), "padding": ((1, 1), (1, 1))}
+    options["depthwise"] = name == "lite_3x3"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     convolution_mixed.operations.cache_clear()
     found = gradients(functools.partial(convolution_mixed.convolve, **options))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jiaa.models import trunk
 from jiaa.models.generic import Aesthetic
 from jiaa.models.heads import PooledHead
 from jiaa.models.trunk import cached, tapped, trunk_features
@@ -82,6 +83,26 @@ def test_rows_keep_the_stores_numbers_and_those_not_needed_stay_zero(compute):
 def test_the_batch_size_changes_nothing(compute, batch_size):
     features, _ = compute(batch_size=batch_size)
     np.testing.assert_allclose(features, compute()[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("few", [2, 3])
+def test_a_cpu_takes_few_images_at_once_and_the_features_stay(
+    compute, monkeypatch, few
+):
+    expected, widths = compute(batch_size=7)
+    seen = []
+
+    def spy(model, taps, variables, images):
+        seen.append(len(images))
+        return blocks(model, taps, variables, images)
+
+    blocks = trunk._blocks
+    monkeypatch.setattr(trunk, "_blocks", spy)
+    monkeypatch.setattr(trunk, "CPU_PIXELS", few * 12 * 10)
+    found, same_widths = compute(batch_size=7)
+    assert set(seen) == {few}
+    assert widths == same_widths
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_flip_averages_an_image_and_its_mirror_image(compute, store):
