@@ -11,10 +11,12 @@ from pathlib import Path
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jiaa.cli import run
 from jiaa.data import synthetic
+from jiaa.data.feature_file import write_features
 from jiaa.models import pretrained
 from jiaa.models.backbones import (
     BACKBONES,
@@ -45,6 +47,7 @@ INCEPTION_BN = ("inception_3a", "inception_3c")  # and 5b, as PAM trims it
 # Of SqueezeNet's eight modules: one of each width, with the stages that are tapped.
 SQUEEZENET = ("fire2", "fire4", "fire7", "fire9")
 NARROWER = 8
+FEATURES = "features.npz"  # of the tiny world's images, as if computed elsewhere
 
 
 def names(program: str | None = None) -> list[str]:
@@ -96,12 +99,18 @@ def made_once(tmp_path_factory, name, make):
 
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory):
-    """A folder dataset of 80 px images, with users held out by images.csv."""
+    """A folder dataset of 80 px images, with users held out by images.csv.
+
+    And a file of features of its images.
+    """
 
     def make(folder):
         sizes = {**SIZES, "gold_images": 0}
         view = synthetic.flickr_aes_view(seed=0, image_size=80, workers=1, **sizes)
         synthetic.write_folder(view, folder)
+        names = [x.name for x in sorted((folder / "images").iterdir())]
+        features = np.random.default_rng(0).normal(size=(len(names), 6))
+        write_features(folder / FEATURES, names, features)
 
     return made_once(tmp_path_factory, "world", make)
 
@@ -245,6 +254,8 @@ def _shrink_data(config, world):
     if config.data.name == "flickr_aes":
         config.data.name = "folder"  # the format differs, not what is learned
     config.data.root = str(world)
+    if config.data.features:
+        config.data.features = str(world / FEATURES)
     config.data.scale = (1, 5)
     config.data.progress = False
 
@@ -255,6 +266,8 @@ def _shrink_model(config):
     if config.model.backbone == "resnet18":
         options["width"] = 4
     config.model.backbone_options = options
+    if config.model.backbone == "none":
+        config.model.weights, config.model.backbone_options = "", {}
     if config.model.head == "warped":
         config.model.head_options.shared = TRAIN_IMAGES
     elif config.model.head != "linear":

@@ -82,7 +82,7 @@ def _check_entry(entry: Mapping[str, Any], where: str) -> None:
         )
     crops, taps = entry["five_crops"], entry["taps"]
     for field, fits, wanted in (
-        ("weights", isinstance(entry["weights"], str), "a file's name, or ''"),
+        ("weights", isinstance(entry["weights"], str), "a file, '' or 'random'"),
         ("taps", _are_taps(taps) and len(taps) > 0, TAPS),
         ("sizes", _are_sizes(entry["sizes"]), SIZES),
         ("five_crops", type(crops) is int and crops >= 0, "a whole number from 0"),

@@ -7,7 +7,6 @@ preprocessing. The others never learn: what trains a trunk trains the main one.
 
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -17,9 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int, PyTree
 
 from jiaa.cli import build
-from jiaa.cli.options import Config, ConfigError
+from jiaa.cli.options import Config
 from jiaa.cli.settings import hashable
-from jiaa.models import generic, pretrained, trunk
+from jiaa.models import generic, pretrained, trunk, weights
 from jiaa.models.backbones import create_backbone
 from jiaa.models.trunk import Trunk
 from jiaa.models.views import ImageView
@@ -48,21 +47,12 @@ def beside(config: Config) -> tuple[dict[str, Any], ...]:
 
 
 def check_weights(config: Config) -> None:
-    """Refuses weights beside the main encoder's that are not there.
-
-    Raises:
-      ConfigError: names the entry, the file and the remedy.
-    """
+    """`build.check_weights` of the encoders beside the main one."""
     if config.get("prior"):
         return
     for number, entry in enumerate(beside(config)):
-        path, where = entry["weights"], f"config.trunk.beside[{number}].weights"
-        if path and not Path(path).is_file():
-            raise ConfigError(
-                f"{where}={path!r} is no file; give torchvision's file of "
-                f"{pretrained.SPECS[entry['backbone']].torchvision}, or '' to take "
-                "random weights"
-            )
+        where = f"trunk.beside[{number}].weights"
+        build.check_weights_file(entry["weights"], entry["backbone"], where=where)
 
 
 def initial_beside(config: Config) -> tuple[PyTree, ...]:
@@ -74,8 +64,9 @@ def initial_beside(config: Config) -> tuple[PyTree, ...]:
     made = []
     for number, entry in enumerate(beside(config)):
         module = _module(entry)
-        if entry["weights"]:
-            made.append(pretrained.load_pretrained(entry["weights"], module))
+        path = weights.weights_file(entry["weights"], entry["backbone"])
+        if path:
+            made.append(pretrained.load_pretrained(path, module))
             continue
         side: int = max(module.minimum_size, 32)  # pyright: ignore
         images = jnp.zeros((2, side, side, 3), jnp.float32)

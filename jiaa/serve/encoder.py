@@ -60,10 +60,18 @@ class Encoder:
     def __call__(
         self, images: UInt8[np.ndarray, "image height width 3"]
     ) -> Shaped[np.ndarray, "image ..."]:
-        """Up to `BATCH` images encoded; padded, so that one program serves all.
+        """Up to `BATCH` images encoded; padded, so that one program serves all."""
+        if self.features is None or not len(images):
+            return images
+        padding = [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)]
+        padded = np.pad(images, padding, mode="edge")
+        return np.asarray(self.features(jnp.asarray(padded)))[: len(images)]
+
+    def check_here(self) -> None:
+        """Checks that photographs can be encoded here.
 
         Raises:
-          ValueError: features are computed elsewhere.
+          ValueError: features are computed elsewhere; says how to give them.
         """
         if self.is_elsewhere:
             raise ValueError(
@@ -71,11 +79,6 @@ class Encoder:
                 "elsewhere: no network for photographs is here. Give their features: "
                 "--features FILE, or features= in Python (jiaa.data.feature_file)"
             )
-        if self.features is None or not len(images):
-            return images
-        padding = [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)]
-        padded = np.pad(images, padding, mode="edge")
-        return np.asarray(self.features(jnp.asarray(padded)))[: len(images)]
 
     @property
     def _spec(self) -> FeatureSpec:

@@ -145,11 +145,7 @@ class Model:
         cache: FeatureCache | None = None,
         progress: bool = False,
     ) -> Shaped[np.ndarray, "image ..."]:
-        """Features (or pixels) of photographs, which `score` and the like take.
-
-        Raises:
-          ImageError: a photograph cannot be read; names each.
-        """
+        """Features (or pixels) of photographs, for `score`; arguments as `predict`'s."""
         if are_features(photos):
             return self.encoder.checked(np.asarray(photos))
         listed, model = as_list(photos), self
@@ -188,6 +184,7 @@ class Model:
         if self.encoder.known is not None:
             yield Encoded(*self.encoder.known.find(listed))
             return
+        self.encoder.check_here()
         size = self.encoder.size
         keys = []
         if cache is not None:

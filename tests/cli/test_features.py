@@ -26,6 +26,7 @@ ONE_VIEW = "ba_piaa/oasis_squeezenet_one_view"
 NO_NETWORK = {
     "model.backbone": "none",
     "model.backbone_options": {},
+    "model.weights": "",
     "trunk.taps": (),
     "trunk.sizes": (),
 }

@@ -16,7 +16,12 @@ from jiaa.types import ImageStore, UserTasks
 
 NAMES = experiments.names()
 ALL = [(name, variant) for name in NAMES for variant in experiments.variants(name)]
-DATASETS = {"flickr_aes": "FLICKR-AES", "oasis": "OASIS", "synthetic": "synthetic"}
+DATASETS = {
+    "flickr_aes": "FLICKR-AES",
+    "folder": "folder",
+    "oasis": "OASIS",
+    "synthetic": "synthetic",
+}
 SLOW = [x for x in NAMES if "inception" in x or "alexnet" in x]
 
 
