@@ -158,7 +158,10 @@ def measure(
     store = model.store(content)
     tasks, mask = group.tasks, np.asarray(group.tasks.mask)
     # On the prior's scale, as the model has a person's.
-    stars, scores = tasks.scores[mask] * model.scale[1], np.zeros(mask.shape, np.float32)
+    stars, scores = (
+        tasks.scores[mask] * model.scale[1],
+        np.zeros(mask.shape, np.float32),
+    )
     scores[mask] = model.to_unit(stars.astype(np.float32), count=len(stars))
     tasks = dataclasses.replace(tasks, scores=scores)
     counts = mask.sum(axis=1)

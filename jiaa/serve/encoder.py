@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt8
@@ -60,10 +61,12 @@ class Encoder:
     def __call__(
         self, images: UInt8[np.ndarray, "image height width 3"]
     ) -> Shaped[np.ndarray, "image ..."]:
-        """Up to `BATCH` images encoded; padded, so that one program serves all."""
+        """Up to `BATCH` images encoded; padded, so that few programs serve all."""
         if self.features is None or not len(images):
             return images
-        padding = [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)]
+        # A CPU computes a few at a time whatever the batch (`models.trunk`).
+        rows = BATCH if jax.default_backend() != "cpu" else -(-len(images) // 8) * 8
+        padding = [(0, rows - len(images)), (0, 0), (0, 0), (0, 0)]
         padded = np.pad(images, padding, mode="edge")
         return np.asarray(self.features(jnp.asarray(padded)))[: len(images)]
 
