@@ -21,8 +21,10 @@ TAPS = (
     ("head.mean", "head.std"),
     ("logits",),
 )
-# Of a person's photographs: square, and two shapes either way; each is one compilation.
-SHAPES = ((288, 288), (288, 360), (360, 288), (288, 432), (432, 288))
+# Of a person's photographs: 1:1, 5:4, 4:3, 3:2 and 16:9, both ways. A shape that occurs is
+# one compilation.
+LONG = (360, 384, 432, 512)
+SHAPES = ((288, 288), *((288, x) for x in LONG), *((x, 288) for x in LONG))
 
 
 def get_config():
