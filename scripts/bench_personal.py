@@ -158,11 +158,9 @@ def measure(
     store = model.store(content)
     tasks, mask = group.tasks, np.asarray(group.tasks.mask)
     # On the prior's scale, as the model has a person's.
-    stars, scores = (
-        tasks.scores[mask] * model.scale[1],
-        np.zeros(mask.shape, np.float32),
-    )
-    scores[mask] = model.to_unit(stars.astype(np.float32), count=len(stars))
+    stars = (np.asarray(tasks.scores)[mask] * model.scale[1]).astype(np.float32)
+    scores = np.zeros(mask.shape, np.float32)
+    scores[mask] = model.to_unit(stars, count=len(stars))
     tasks = dataclasses.replace(tasks, scores=scores)
     counts = mask.sum(axis=1)
     rows = []
@@ -213,12 +211,14 @@ def _row(group: str, shots: int, both: Sequence[Results]) -> dict[str, Any]:
     gain = (own - prior)[kept]
 
     def mean(values: np.ndarray | None) -> float | None:
-        return None if values is None else round(float(np.nanmean(values)), 4)
+        values = _defined(values)
+        return round(float(values.mean()), 4) if len(values) else None
 
     def error(values: np.ndarray | None) -> float | None:
-        if values is None or len(values) < 2:
+        values = _defined(values)
+        if len(values) < 2:
             return None
-        return round(float(np.nanstd(values, ddof=1) / np.sqrt(len(values))), 4)
+        return round(float(values.std(ddof=1) / np.sqrt(len(values))), 4)
 
     return {
         "group": group,
@@ -233,6 +233,10 @@ def _row(group: str, shots: int, both: Sequence[Results]) -> dict[str, Any]:
         "gain_error": error(gain),
         "alone_error": error(without),
     }
+
+
+def _defined(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None else values[np.isfinite(values)]
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
