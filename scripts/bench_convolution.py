@@ -3,6 +3,7 @@
     python scripts/bench_convolution.py --threads 1
     python scripts/bench_convolution.py --threads 1 --rows B E b e
     python scripts/bench_convolution.py --threads 1 --rows U1 U2 U3
+    python scripts/bench_convolution.py --threads 1 --rows L1 L2 L3 L4 L5 L6 L7
     python scripts/bench_convolution.py --device gpu
 
 A row is a layer's shape; for each of a convolution's three maps there is a line, with
@@ -11,8 +12,9 @@ last). "chosen" is what `CHOICES` take, "ratio" PyTorch's time over that one's: 
 jiaa is faster. Capitals are layers at 224 px and 16 images (A to E: ResNet18, S:
 SqueezeNet, X: AlexNet), small letters ResNet18's at 64 px and 32 images. In the rows U
 each of 4 users has a kernel: "loop" takes one user after another as for one kernel,
-"library" is what XLA makes of `vmap`, a grouped convolution. Times are the least of all
-rounds, because other programs only ever add to them.
+"library" is what XLA makes of `vmap`, a grouped convolution. The rows L are depthwise
+layers of EfficientNet-Lite2 at 260 px and 8 images ("taps": `convolution_taps`). Times
+are the least of all rounds, because other programs only ever add to them.
 """
 
 import argparse
@@ -38,6 +40,12 @@ class Layer(NamedTuple):
     stride: int
     padding: int
     users: int = 0
+    depthwise: bool = False
+
+
+def _depthwise(size: int, channels: int, kernel: int, stride: int) -> Layer:
+    padding = kernel // 2
+    return Layer(8, size, channels, channels, kernel, stride, padding, depthwise=True)
 
 
 LAYERS = {
@@ -67,6 +75,13 @@ LAYERS = {
     "U1": Layer(16, 56, 64, 64, 3, 1, 1, users=4),
     "U2": Layer(32, 16, 64, 64, 3, 1, 1, users=4),
     "U3": Layer(32, 2, 512, 512, 3, 1, 1, users=4),
+    "L1": _depthwise(130, 32, 3, 1),
+    "L2": _depthwise(130, 96, 3, 2),
+    "L3": _depthwise(65, 144, 3, 1),
+    "L4": _depthwise(65, 144, 5, 2),
+    "L5": _depthwise(33, 288, 5, 1),
+    "L6": _depthwise(17, 528, 3, 1),
+    "L7": _depthwise(9, 1248, 5, 1),
 }
 
 
@@ -80,7 +95,7 @@ def arrays_of(layer: Layer) -> dict[str, Any]:
     k, leading = layer.kernel, (layer.users,) if layer.users else ()
     shapes = {
         "x": (layer.images, layer.size, layer.size, layer.channels),
-        "kernel": (k, k, layer.channels, layer.features),
+        "kernel": (k, k, 1 if layer.depthwise else layer.channels, layer.features),
         "y": (layer.images, *counts, layer.features),
     }
     return {
@@ -100,6 +115,7 @@ def geometry_of(layer: Layer) -> Any:
         channels=layer.channels,
         strides=(layer.stride, layer.stride),
         padding=(around, around),
+        depthwise=layer.depthwise,
     )
 
 
@@ -114,13 +130,13 @@ def jiaa_ways(layer: Layer, operation: str) -> dict[str, Callable[[], Any]]:
     """Each way to compute `operation`, waiting for its result."""
     import jax
 
-    from jiaa.models import convolution_maps, convolution_mixed
+    from jiaa.models import convolution_mixed
 
     geometry, arrays = geometry_of(layer), arrays_of(layer)
     a, b = (arrays[name] for name in OPERANDS[operation])
     ways = {
         name: lambda a, b, way=way: way(a, b, geometry)
-        for name, way in convolution_maps.IMPLEMENTATIONS[operation].items()
+        for name, way in convolution_mixed.implementations(geometry)[operation].items()
     }
     if layer.users:
         ways = {name: jax.vmap(way) for name, way in ways.items()}
@@ -142,6 +158,7 @@ def torch_way(
 
     arrays = arrays_of(layer)
     strides, padding = (layer.stride,) * 2, (layer.padding,) * 2
+    groups = layer.channels if layer.depthwise else 1
 
     def placed(name, user):
         array = np.asarray(arrays[name])
@@ -155,11 +172,12 @@ def torch_way(
 
     def one(x, kernel, y):
         if operation == "output":
-            return torch.nn.functional.conv2d(x, kernel, None, strides, padding)
+            options = {"stride": strides, "padding": padding, "groups": groups}
+            return torch.nn.functional.conv2d(x, kernel, None, **options)
         wanted = (operation == "input_gradient", operation == "kernel_gradient", False)
         return torch.ops.aten.convolution_backward(
             *(y, x, kernel, None, strides, padding, (1, 1)),
-            *(False, (0, 0), 1, wanted),
+            *(False, (0, 0), groups, wanted),
         )
 
     def run():
@@ -191,6 +209,7 @@ def measure(name: str, *, repeats: int, device: str = "cpu") -> list[_benchmark.
         )
         ratio = least["torch"] / least[chosen]
         ways = {way: least.get(way) for way in ("library", "patches", "derived")}
+        ways |= {"taps": least.get("taps")} if layer.depthwise else {}
         loop = {"loop": least.get("loop")} if layer.users else {}
         rows.append(
             {

@@ -110,8 +110,9 @@ def initial_variables(
     if network.backbone is None:  # pyright: ignore[reportAttributeAccessIssue]
         return {"params": {}, "batch_stats": {}}
     images = jnp.zeros(_images_shape(network), jnp.float32)
-    variables = generic.initialise(network, images, key=key)
     path = weights.weights_file(config.model.weights, config.model.backbone)
+    without = "backbone" if path else ""
+    variables = generic.initialise(network, images, key=key, without=without)
     if path:
         backbone: nn.Module = network.backbone  # pyright: ignore
         loaded = pretrained.load_pretrained(path, backbone)

@@ -67,6 +67,7 @@ class Choice(NamedTuple):
 # is a naive loop on a CPU (row e: 639 ms for 9). A CPU gains nothing from batching
 # users' kernels, and XLA would make one grouped convolution of them, far slower.
 UNMEASURED = "not measured: docs/speed_gpu.md"
+LITE = "L1 L2 L3 L4 L5 L6 L7"
 CHOICES = (
     Choice("output", "loop", "U1 U2", backend="cpu", users=True),
     Choice("output", "patches", UNMEASURED, users=True),
@@ -89,11 +90,11 @@ CHOICES = (
     Choice("kernel_gradient", "library", "A-E a-d", "cpu", smallest_map=4, eigen=True),
     Choice("kernel_gradient", "patches", "e, and A-E without Eigen", "cpu"),
     Choice("kernel_gradient", "derived", UNMEASURED),
-    Choice("output", "taps", "L1-L7", "cpu", users=None, depthwise=True),
+    Choice("output", "taps", LITE, "cpu", users=None, depthwise=True),
     Choice("output", "library", UNMEASURED, users=None, depthwise=True),
-    Choice("input_gradient", "taps", "L1-L7", "cpu", users=None, depthwise=True),
+    Choice("input_gradient", "taps", LITE, "cpu", users=None, depthwise=True),
     Choice("input_gradient", "derived", UNMEASURED, users=None, depthwise=True),
-    Choice("kernel_gradient", "taps", "L1-L7", "cpu", users=None, depthwise=True),
+    Choice("kernel_gradient", "taps", LITE, "cpu", users=None, depthwise=True),
     Choice("kernel_gradient", "derived", UNMEASURED, users=None, depthwise=True),
 )
 

