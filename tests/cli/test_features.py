@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import experiments
 import numpy as np
@@ -227,6 +228,33 @@ def test_photographs_are_ranked_and_a_taste_is_learned_without_decoding(
     user = ("--user", tmp_path / "me.safetensors")
     mine = call(photos.score, of_features, images, *features, *user, out="mine.csv")
     assert mine != found
+
+
+def test_the_rating_page_learns_from_a_file_s_features(
+    of_features, tiny_world, file, tmp_path, monkeypatch
+):
+    seen = []
+
+    class Server:
+        url = "here"
+
+        def __init__(self, session, *, port):
+            self.session = session
+
+        def run(self):
+            asked = self.session.view()["question"]
+            seen.extend([asked, self.session.rate(asked["image"], 5)])
+
+    module = types.SimpleNamespace(Server=Server)
+    monkeypatch.setattr(photos, "_server", lambda: module)
+    monkeypatch.setattr("jiaa.serve.photos.decode_photo", None)
+    flags = [tiny_world / "images", "--prior", of_features, "--features", file]
+    flags += ["--ratings", tmp_path / "r.csv", "--no-browser", "--quiet"]
+    assert photos.run(photos.rate, [str(x) for x in flags]) == 0
+    old = read_features(file)
+    expected = jiaa.load(of_features, scale=(1, 5)).predict(old.of([seen[0]["name"]]))
+    assert seen[0]["score"] == pytest.approx(np.clip(expected[0], 1, 5), abs=0.01)
+    assert seen[1]["rated"] == 1
 
 
 def test_a_taste_is_learned_where_there_are_no_photographs(
