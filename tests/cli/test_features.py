@@ -198,11 +198,12 @@ def call(tiny_world, tmp_path):
 
 
 @pytest.fixture
-def ratings(tiny_world, tmp_path):
-    """Somebody's ratings of twelve photographs."""
-    names = open_album(tiny_world / "images").names[:12]
+def ratings(file, tmp_path):
+    """Ratings of somebody who likes what one of the features tells."""
+    old = read_features(file)
+    order = np.argsort(old.features[:20, 9])
     path = tmp_path / "my.csv"
-    rows = (f"{name},{1 + number % 5}\n" for number, name in enumerate(names))
+    rows = (f"{old.names[one]},{1 + place // 4}\n" for place, one in enumerate(order))
     path.write_text("image,score\n" + "".join(rows))
     return path
 
