@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from jiaa.data.feature_file import FeatureFile, read_features
 from jiaa.data.images import AnyPath
+from jiaa.data.table import DataError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class KnownFeatures:
 
         Raises:
           ValueError: a photograph that is no path has no name.
+          DataError: the file has none of them.
         """
         found, failures = {}, {}
         for row, photo in enumerate(photos):
@@ -56,6 +58,13 @@ class KnownFeatures:
                     f"{os.fspath(photo)}: {self.file.source} has no features of "
                     f"{names[0]!r}; compute them, or correct the name"
                 )
+        if failures and not found:
+            where = ", ".join(map(str, self.folders)) or "the photographs' folder"
+            raise DataError(
+                f"{failures[0]}. None of {len(photos)} photographs is in the file, "
+                f"whose first name is {self.file.names[0]!r}; expected names relative "
+                f"to {where}"
+            )
         rows, places = (np.asarray(list(x), np.int64) for x in (found, found.values()))
         return rows, self.file.features[places], failures
 

@@ -145,7 +145,7 @@ class Model:
         cache: FeatureCache | None = None,
         progress: bool = False,
     ) -> Shaped[np.ndarray, "image ..."]:
-        """Features (or pixels) of photographs, for `score`; arguments of `predict`."""
+        """Features (or pixels) of photographs, for `score`; see `predict`."""
         if are_features(photos):
             return self.encoder.checked(np.asarray(photos))
         listed, model = as_list(photos), self

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import experiments
 import numpy as np
@@ -197,11 +198,12 @@ def call(tiny_world, tmp_path):
 
 
 @pytest.fixture
-def ratings(tiny_world, tmp_path):
-    """Somebody's ratings of twelve photographs."""
-    names = open_album(tiny_world / "images").names[:12]
+def ratings(file, tmp_path):
+    """Ratings of somebody who likes what one of the features tells."""
+    old = read_features(file)
+    order = np.argsort(old.features[:20, 9])
     path = tmp_path / "my.csv"
-    rows = (f"{name},{1 + number % 5}\n" for number, name in enumerate(names))
+    rows = (f"{old.names[one]},{1 + place // 4}\n" for place, one in enumerate(order))
     path.write_text("image,score\n" + "".join(rows))
     return path
 
@@ -227,6 +229,33 @@ def test_photographs_are_ranked_and_a_taste_is_learned_without_decoding(
     user = ("--user", tmp_path / "me.safetensors")
     mine = call(photos.score, of_features, images, *features, *user, out="mine.csv")
     assert mine != found
+
+
+def test_the_rating_page_learns_from_a_file_s_features(
+    of_features, tiny_world, file, tmp_path, monkeypatch
+):
+    seen = []
+
+    class Server:
+        url = "here"
+
+        def __init__(self, session, *, port):
+            self.session = session
+
+        def run(self):
+            asked = self.session.view()["question"]
+            seen.extend([asked, self.session.rate(asked["image"], 5)])
+
+    module = types.SimpleNamespace(Server=Server)
+    monkeypatch.setattr(photos, "_server", lambda: module)
+    monkeypatch.setattr("jiaa.serve.photos.decode_photo", None)
+    flags = [tiny_world / "images", "--prior", of_features, "--features", file]
+    flags += ["--ratings", tmp_path / "r.csv", "--no-browser", "--quiet"]
+    assert photos.run(photos.rate, [str(x) for x in flags]) == 0
+    old = read_features(file)
+    expected = jiaa.load(of_features, scale=(1, 5)).predict(old.of([seen[0]["name"]]))
+    assert seen[0]["score"] == pytest.approx(np.clip(expected[0], 1, 5), abs=0.01)
+    assert seen[1]["rated"] == 1
 
 
 def test_a_taste_is_learned_where_there_are_no_photographs(
@@ -310,7 +339,11 @@ def test_wrong_features_in_python_are_told(of_features, finished_run, file):
         model.predict(wrong)
     with pytest.raises(ValueError, match=r"photograph 0 is a ndarray without a name"):
         model.predict([np.zeros((4, 4, 3), np.uint8)], features=file)
-    with pytest.raises(ValueError, match="1 of 1 photographs failed"):
+    with pytest.raises(ValueError, match="1 of 2 photographs failed"):
+        model.predict(["gone.jpg", old.names[0]], features=file)
+    with pytest.raises(
+        DataError, match=r"None of 1 .* first name is '.*relative"
+    ):
         model.predict("gone.jpg", features=file)
 
 

@@ -68,7 +68,12 @@ def sandbox(tiny_world, finished_run, tmp_path_factory):
 
 
 def small(name, folder):
-    """An experiment shrunk to what `finished_run` can be the prior of."""
+    """An experiment shrunk to what `finished_run` can be the prior of.
+
+    One on features from elsewhere has no network that could be shared.
+    """
+    if experiments.load(name).data.features:
+        return experiments.shrink(experiments.load(name), Path(folder)).unlock()
     seen = experiments.load("ba_piaa/oasis_squeezenet_one_view")
     fields = {f"trunk.{x}": seen.trunk[x] for x in ("five_crops", "flip")}
     fields |= {"trunk.sizes": ((40, 48),), "data.image_size": 40}
@@ -90,7 +95,8 @@ def experiment(words):
     name = values["--config"].removeprefix("configs/").removesuffix(".py")
     assign(experiments.load(name).unlock(), settings)  # every flag is known
     config = small(name, "FOLDER")
-    assign(config, [x for x in settings if x.startswith(("data.root=", "prior="))])
+    files = ("data.root=", "data.features=", "prior=")
+    assign(config, [x for x in settings if x.startswith(files)])
     getattr(run, Path(script).stem)(config, values["--workdir"], progress=False)
 
 
