@@ -133,8 +133,9 @@ class Bench:
             sys.modules["torch"].cuda.reset_peak_memory_stats()
         started = time.perf_counter()
         run = make()
+        made = time.perf_counter()
         result = wait(run())
-        first = time.perf_counter() - started
+        ready = time.perf_counter()
         wait(run())
         times: list[float] = []
         spent = time.perf_counter()
@@ -147,7 +148,12 @@ class Bench:
             times.append((time.perf_counter() - started) / calls)
             if self.ends - time.monotonic() < RESERVE:
                 break
-        line = {"median_s": statistics.median(times), "runs_s": times, "first_s": first}
+        line = {
+            "median_s": statistics.median(times),
+            "runs_s": times,
+            "make_s": made - started,
+            "first_s": ready - made,
+        }
         return result, line | self._memory(side)
 
     def _memory(self, side: str) -> Line:

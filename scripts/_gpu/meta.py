@@ -80,7 +80,7 @@ def prepare(case: bench_meta.Case, bench: Bench, precision: str) -> tuple[Any, A
 
 
 def make_jiaa(prepared: Any, name: str, precision: str, device: str) -> Any:
-    """jiaa's meta-iteration: "map", or "vmap N": N users at once."""
+    """A meta-iteration of jiaa's: "map", or "vmap N": N users at once."""
     problem, _ = prepared
     chunk = int(name.split()[1]) if " " in name else 1
     run, _ = bench_meta.make_jiaa(problem, strategy="map", chunk=chunk)
@@ -88,7 +88,7 @@ def make_jiaa(prepared: Any, name: str, precision: str, device: str) -> Any:
 
 
 def make_torch(prepared: Any, name: str, precision: str, device: str) -> Any:
-    """PyTorch's meta-iteration in one of its modes."""
+    """A meta-iteration in one of PyTorch's modes."""
     problem, episodes = prepared
     if name == "compile":
         import torch
@@ -131,7 +131,7 @@ def compared(problems, results, result, *, side, precision) -> Line:
 def floor(
     backbone: str, size: int, image_steps: int, precision: str
 ) -> tuple[float, float, str] | None:
-    """Operations and bytes of so many images, a step each, by docs/speed_gpu.md's count.
+    """Operations and bytes of so many images, a step each: docs/speed_gpu.md's count.
 
     Forward and two gradients; each convolution's output is read or written about 15
     times. Only ResNet18 was counted.

@@ -27,9 +27,8 @@ def encoding(lines: Lines, job: Line, ends: float) -> None:
     size = bench.size
     backbone = first_known(size.backbones, bench)
     for precision in size.precisions:
-        prepared = functools.cache(
-            functools.partial(prepare, bench, backbone, precision)
-        )
+        once = functools.partial(prepare, bench, backbone, precision)
+        prepared = functools.cache(once)
         expected: list[Any] = []
         for side, where in (
             ("jiaa", "host"),
@@ -199,7 +198,7 @@ def compared(expected: list[Any], result: Any) -> Line:
 
 
 def crops(lines: Lines, job: Line, ends: float) -> None:
-    """The part "crops": random crops, half of them mirrored, of images on the device."""
+    """The part "crops": random crops of a store on the device, half of them mirrored."""
     bench = Bench(lines, job, ends)
     size = bench.size
     shape = (size.images, size.stored, size.stored, 3)

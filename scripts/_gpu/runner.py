@@ -153,7 +153,9 @@ def run_parts(
 def figures(path: Path, run: str, part: str) -> int:
     """How many figures a part of this run has given so far."""
     found = (line for line in read(path, run=run) if line["part"] == part)
-    return sum(line["status"] == "measured" for line in found)
+    return sum(
+        line["status"] == "measured" and line["side"] != "ratio" for line in found
+    )
 
 
 @contextlib.contextmanager

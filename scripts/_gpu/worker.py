@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """Linux: the kernel kills this process when the parent is gone, even if it hangs."""
+    """Linux: the kernel kills this process when its parent is gone, hanging or not."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
