@@ -198,7 +198,7 @@ def compared(expected: list[Any], result: Any) -> Line:
 
 
 def crops(lines: Lines, job: Line, ends: float) -> None:
-    """The part "crops": random crops of a store on the device, half of them mirrored."""
+    """The part "crops": random crops of images on the device, half of them mirrored."""
     bench = Bench(lines, job, ends)
     size = bench.size
     shape = (size.images, size.stored, size.stored, 3)
