@@ -30,16 +30,12 @@ def encoding(lines: Lines, job: Line, ends: float) -> None:
         once = functools.partial(prepare, bench, backbone, precision)
         prepared = functools.cache(once)
         expected: list[Any] = []
-        for side, where in (
-            ("jiaa", "host"),
-            ("torch", "host"),
-            ("jiaa", "device"),
-            ("torch", "device"),
-        ):
-            make = MAKERS[side, where]
+        for side, where, name, make in CONTESTANTS:
+            if name == "compile" and not size.compiled:
+                continue
             bench.measure(
                 side,
-                f"from the {where}",
+                name,
                 lambda make=make, prepared=prepared: make(prepared()),
                 group=f"encoding, {backbone}, from the {where}, {precision}",
                 work=size.images if where == "host" else size.batch,
@@ -82,7 +78,22 @@ def prepare(bench: Bench, backbone: str, precision: str) -> Prepared:
     problem = bench_meta.make_problem(case, bench.device, **options)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (size.images, pixels, pixels, 3), np.uint8)
+    if problem.reference is not None:
+        _settle(problem, images[:64], bench.device)
     return Prepared(images, size.batch, precision, backbone, problem, bench.device)
+
+
+def _settle(problem: bench_meta.Problem, images: Any, device: str) -> None:
+    """Gives both sides BatchNorm statistics under which features carry a signal."""
+    from jiaa.models.pretrained import SPECS
+    from scripts import _torch_reference
+
+    spec, reference = SPECS[problem.case.backbone], problem.reference
+    inputs = _torch_reference.inputs_of(images, device)
+    _torch_reference.settle(reference, _torch_reference.normalised(inputs, spec))
+    problem.variables = _torch_reference.to_variables(
+        reference.state_dict(), problem.model
+    )
 
 
 def jiaa_host(prepared: Prepared) -> Any:
@@ -176,12 +187,20 @@ def torch_device(prepared: Prepared) -> Any:
     return lambda: encode(images)
 
 
-MAKERS = {
-    ("jiaa", "host"): jiaa_host,
-    ("jiaa", "device"): jiaa_device,
-    ("torch", "host"): torch_host,
-    ("torch", "device"): torch_device,
-}
+def torch_compiled(prepared: Prepared) -> Any:
+    """The same, compiled."""
+    import torch
+
+    return torch.compile(torch_device(prepared))
+
+
+CONTESTANTS = (
+    ("jiaa", "host", "trunk_features", jiaa_host),
+    ("torch", "host", "eager", torch_host),
+    ("jiaa", "device", "batch_features", jiaa_device),
+    ("torch", "device", "eager", torch_device),
+    ("torch", "device", "compile", torch_compiled),
+)
 
 
 def compared(expected: list[Any], result: Any) -> Line:

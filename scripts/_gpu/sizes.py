@@ -43,20 +43,28 @@ class Evaluation(NamedTuple):
 
 
 class Kinds(NamedTuple):
-    """Layers by name, in the order of their importance, and what they compute in."""
+    """Layers by name, in the order of their importance, and what they compute in.
+
+    `depthwise` are layers in which each channel has a kernel of its own.
+    """
 
     layers: dict[str, bench_convolution.Layer]
+    depthwise: dict[str, bench_convolution.Layer]
     precisions: tuple[str, ...]
 
 
 class Encoding(NamedTuple):
-    """Images of `pixels` a side (None: the backbone's own) in batches."""
+    """Images of `pixels` a side (None: the backbone's own) in batches.
+
+    The first of `backbones` that both sides have; `compiled`: by PyTorch as well.
+    """
 
     backbones: tuple[str, ...]
     pixels: int | None
     images: int
     batch: int
     precisions: tuple[str, ...]
+    compiled: bool
 
 
 class Crops(NamedTuple):
@@ -103,8 +111,8 @@ SIZES = {
         "full": Epochs(
             bench_meta.Case("resnet18", 256, 2, 88, 22, 5),
             (
-                (HALF, "jiaa", "map"),
                 (HALF, "torch", "eager"),
+                (HALF, "jiaa", "map"),
                 (SINGLE, "torch", "eager"),
             ),
             users=165,
@@ -112,7 +120,7 @@ SIZES = {
         ),
         "tiny": Epochs(
             SMALL,
-            ((HALF, "jiaa", "map"), (SINGLE, "torch", "eager")),
+            ((HALF, "torch", "eager"), (HALF, "jiaa", "map")),
             users=165,
             epochs=50,
         ),
@@ -143,10 +151,16 @@ SIZES = {
                 "7 px, 512": Layer(80, 7, 512, 512, 3, 1, 1),
                 "4 users, 224 px, 3, stride 2": Layer(80, 224, 3, 64, 7, 2, 3, users=4),
             },
+            {
+                "depthwise 3 x 3, 65 px, 144": Layer(256, 65, 144, 144, 3, 1, 1),
+                "depthwise 5 x 5, 17 px, 720": Layer(256, 17, 720, 720, 5, 1, 2),
+            },
             (HALF, SINGLE),
         ),
         "tiny": Kinds(
-            {"2 users, 6 px, 4": Layer(2, 6, 4, 4, 3, 1, 1, users=2)}, (HALF,)
+            {"2 users, 6 px": Layer(2, 6, 4, 4, 3, 1, 1, users=2)},
+            {"depthwise, 6 px": Layer(2, 6, 4, 4, 3, 1, 1)},
+            (HALF,),
         ),
     },
     "rules": {
@@ -161,9 +175,14 @@ SIZES = {
     },
     "encoding": {
         "full": Encoding(
-            ("efficientnet_lite2", "resnet18"), None, 2048, 256, (HALF, "float16")
+            ("efficientnet_lite2", "resnet18"),
+            pixels=None,
+            images=2048,
+            batch=256,
+            precisions=(HALF, "float16"),
+            compiled=True,
         ),
-        "tiny": Encoding(("resnet18",), 32, 3, 2, (HALF,)),
+        "tiny": Encoding(("resnet18",), 32, 3, 2, (HALF,), compiled=False),
     },
     "crops": {
         "full": Crops(stored=256, shown=224, images=4096, batch=256),
