@@ -29,7 +29,10 @@ RATINGS = 138  # of every user, the mean of FLICKR-AES' test users
 
 
 class Case(NamedTuple):
-    """One row's work; `size` 0: features of a frozen trunk; `hidden` 0: linear head."""
+    """One row's work; `size` 0: features of a frozen trunk; `hidden` 0: linear head.
+
+    `width` 0 is for a network that has only one.
+    """
 
     size: int
     width: int
@@ -84,7 +87,7 @@ def make_problem(
     model = create_model(
         backbone=case.backbone,
         head="pooled",
-        backbone_options={"num_classes": 1, "width": case.width},
+        backbone_options={"num_classes": 1, **width_of(case)},
         head_options={"hidden": (case.hidden,) if case.hidden else ()},
         dtype=dtype,
     )
@@ -107,6 +110,11 @@ def make_problem(
     return Problem(case, content, scores, reference, model, variables)
 
 
+def width_of(case: Case) -> dict[str, int]:
+    """The option of both sides' network, where it has one."""
+    return {"width": case.width} if case.width else {}
+
+
 def make_reference(
     case: Case, content: Any, model: Any, device: str
 ) -> tuple[Any, Any]:
@@ -118,7 +126,7 @@ def make_reference(
 
     torch.manual_seed(0)
     reference = _torch_networks.Aesthetic(
-        case.backbone, hidden=case.hidden, width=case.width
+        case.backbone, hidden=case.hidden, **width_of(case)
     )
     if case.size:
         inputs = _torch_reference.inputs_of(content[:64], "cpu")

@@ -131,7 +131,7 @@ class Bench:
         wait = waiting(side, self.device)
         if side == "torch" and self.device == "cuda":
             sys.modules["torch"].cuda.reset_peak_memory_stats()
-        started = time.perf_counter()
+        began = time.perf_counter()
         run = make()
         made = time.perf_counter()
         result = wait(run())
@@ -151,7 +151,7 @@ class Bench:
         line = {
             "median_s": statistics.median(times),
             "runs_s": times,
-            "make_s": made - started,
+            "make_s": made - began,
             "first_s": ready - made,
         }
         return result, line | self._memory(side)

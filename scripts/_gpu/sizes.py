@@ -131,8 +131,15 @@ SIZES = {
         ),
         "tiny": Evaluation(
             FROZEN._replace(users=2, splits=2, width=4, steps=2, ratings=8),
-            WHOLE._replace(
-                users=1, splits=1, width=4, steps=1, size=32, hidden=0, ratings=6
+            bench_evaluate.Case(
+                size=48,
+                width=0,
+                users=1,
+                splits=1,
+                hidden=0,
+                steps=1,
+                backbone="squeezenet",
+                ratings=6,
             ),
             shots=3,
             users=37,
@@ -182,7 +189,7 @@ SIZES = {
             precisions=(HALF, "float16"),
             compiled=True,
         ),
-        "tiny": Encoding(("resnet18",), 32, 3, 2, (HALF,), compiled=False),
+        "tiny": Encoding(("squeezenet",), 48, 3, 2, (HALF,), compiled=False),
     },
     "crops": {
         "full": Crops(stored=256, shown=224, images=4096, batch=256),
