@@ -1,4 +1,4 @@
-"""torchvision's networks in plain PyTorch, under torchvision's parameter names.
+"""Networks in plain PyTorch, under torchvision's parameter names.
 
 For the benchmarks alone. Written again rather than imported, because torchvision's own
 operators, which none of them needs, must be built for the very torch that is installed.
@@ -8,6 +8,8 @@ Classifiers are left out: the head of BA-PIAA reads the pooled features.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from scripts._torch_lite import EfficientNetLite2
 
 FIRES = {
     3: (64, 16, 64),
@@ -155,6 +157,7 @@ class InceptionV3(nn.Module):
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "alexnet": AlexNet,
+    "efficientnet_lite2": EfficientNetLite2,
     "inception_v3": InceptionV3,
     "resnet18": ResNet18,
     "squeezenet": SqueezeNet,

@@ -85,7 +85,7 @@ LAYERS = {
 }
 
 
-def arrays_of(layer: Layer) -> dict[str, Any]:
+def arrays_of(layer: Layer, *, dtype: str = "float32") -> dict[str, Any]:
     """Random images, kernel and output, with a user axis where the layer has one."""
     import jax.numpy as jnp
     import numpy as np
@@ -99,7 +99,9 @@ def arrays_of(layer: Layer) -> dict[str, Any]:
         "y": (layer.images, *counts, layer.features),
     }
     return {
-        name: jnp.asarray(rng.normal(size=(*leading, *shape)).astype(np.float32))
+        name: jnp.asarray(
+            rng.standard_normal((*leading, *shape), np.float32), dtype=dtype
+        )
         for name, shape in shapes.items()
     }
 
@@ -126,13 +128,28 @@ OPERANDS = {
 }
 
 
-def jiaa_ways(layer: Layer, operation: str) -> dict[str, Callable[[], Any]]:
+def jiaa_ways(
+    layer: Layer, operation: str, *, dtype: str = "float32"
+) -> dict[str, Callable[[], Any]]:
     """Each way to compute `operation`, waiting for its result."""
+    import jax
+
+    def waiting(way):
+        return lambda: jax.block_until_ready(way())
+
+    started = jiaa_starts(layer, operation, dtype=dtype)
+    return {name: waiting(way) for name, way in started.items()}
+
+
+def jiaa_starts(
+    layer: Layer, operation: str, *, dtype: str = "float32"
+) -> dict[str, Callable[[], Any]]:
+    """Each way to compute `operation`, not waiting for its result."""
     import jax
 
     from jiaa.models import convolution_mixed
 
-    geometry, arrays = geometry_of(layer), arrays_of(layer)
+    geometry, arrays = geometry_of(layer), arrays_of(layer, dtype=dtype)
     a, b = (arrays[name] for name in OPERANDS[operation])
     ways = {
         name: lambda a, b, way=way: way(a, b, geometry)
@@ -143,16 +160,30 @@ def jiaa_ways(layer: Layer, operation: str) -> dict[str, Callable[[], Any]]:
         one = convolution_mixed.operations(geometry)[operation]
         ways["loop"] = lambda a, b: jax.lax.map(lambda ab: one(*ab), (a, b))
     compiled = {name: jax.jit(way) for name, way in ways.items()}
-    return {
-        name: lambda way=way: jax.block_until_ready(way(a, b))
-        for name, way in compiled.items()
-    }
+    return {name: lambda way=way: way(a, b) for name, way in compiled.items()}
 
 
 def torch_way(
     layer: Layer, operation: str, *, device: str = "cpu"
 ) -> Callable[[], Any]:
     """PyTorch's, one user after another, waiting for its result."""
+    import torch
+
+    start = torch_start(layer, operation, device=device)
+
+    def run():
+        results = start()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return results
+
+    return run
+
+
+def torch_start(
+    layer: Layer, operation: str, *, device: str = "cpu", dtype: str = "float32"
+) -> Callable[[], Any]:
+    """PyTorch's, one user after another, not waiting for its result."""
     import numpy as np
     import torch
 
@@ -165,7 +196,8 @@ def torch_way(
         array = array[user] if layer.users else array
         axes = (3, 2, 0, 1) if name == "kernel" else (0, 3, 1, 2)
         tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
-        return tensor.to(device, memory_format=torch.channels_last)
+        tensor = tensor.to(device, getattr(torch, dtype))
+        return tensor.contiguous(memory_format=torch.channels_last)
 
     users = range(max(layer.users, 1))
     given = [{name: placed(name, user) for name in arrays} for user in users]
@@ -180,13 +212,7 @@ def torch_way(
             *(False, (0, 0), groups, wanted),
         )
 
-    def run():
-        results = [one(**tensors) for tensors in given]
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return results
-
-    return run
+    return lambda: [one(**tensors) for tensors in given]
 
 
 def measure(name: str, *, repeats: int, device: str = "cpu") -> list[_benchmark.Row]:

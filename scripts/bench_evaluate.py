@@ -25,9 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts import _benchmark
 
+RATINGS = 138  # of every user, the mean of FLICKR-AES' test users
+
 
 class Case(NamedTuple):
-    """One row's work; `size` 0: features of a frozen trunk; `hidden` 0: linear head."""
+    """One row's work; `size` 0: features of a frozen trunk; `hidden` 0: linear head.
+
+    `width` 0 is for a network that has only one.
+    """
 
     size: int
     width: int
@@ -36,6 +41,7 @@ class Case(NamedTuple):
     hidden: int = 512
     steps: int = 20
     backbone: str = "resnet18"
+    ratings: int = RATINGS
 
 
 CASES = {
@@ -44,7 +50,6 @@ CASES = {
     "whole": Case(size=64, width=8, users=37, splits=50),
     "whole_224": Case(size=224, width=64, users=37, splits=50),
 }
-RATINGS = 138  # of every user, the mean of FLICKR-AES' test users
 SHOTS = (10, 100)
 OWN = ("users", "splits", "steps")  # flags for a case's fields
 MODES = ("sequential", "vmap", "images")
@@ -64,43 +69,71 @@ class Problem(NamedTuple):
     variables: Any
 
 
-def make_problem(case: Case, device: str) -> Problem:
-    """Random images or features; scores that depend on them; PyTorch's weights."""
-    import numpy as np
-    import torch
+def make_problem(
+    case: Case, device: str, *, dtype: str | None = None, with_torch: bool = True
+) -> Problem:
+    """Random images or features; scores that depend on them; PyTorch's weights.
 
-    from jiaa.models.generic import create_model
-    from jiaa.models.pretrained import SPECS
-    from scripts import _torch_networks, _torch_reference
+    `dtype` is what jiaa's network computes in, float32 by default. Without PyTorch
+    there is no reference, and the random weights are jiaa's.
+    """
+    import jax
+    import numpy as np
+
+    from jiaa.models.generic import create_model, initialise
 
     rng = np.random.default_rng(0)
-    count = case.users * RATINGS
-    torch.manual_seed(0)
-    reference = _torch_networks.Aesthetic(
-        case.backbone, hidden=case.hidden, width=case.width
-    )
-    options = {"num_classes": 1, "width": case.width}
+    count = case.users * case.ratings
     model = create_model(
         backbone=case.backbone,
         head="pooled",
-        backbone_options=options,
+        backbone_options={"num_classes": 1, **width_of(case)},
         head_options={"hidden": (case.hidden,) if case.hidden else ()},
+        dtype=dtype,
     )
     if case.size:
         shape = (count, case.size, case.size, 3)
         content = rng.integers(0, 256, shape, np.uint8)
         taste = content[..., 0].mean((1, 2))
-        inputs = _torch_reference.inputs_of(content[:64], "cpu")
-        spec = SPECS[case.backbone]
-        _torch_reference.settle(reference, _torch_reference.normalised(inputs, spec))
     else:
         content = rng.normal(size=(count, 8 * case.width)).astype(np.float32)
         taste = content[:, :8].mean(-1)
     noisy = (taste - taste.mean()) / taste.std() + rng.normal(size=count)
-    scores = 1 / (1 + np.exp(-noisy.reshape(case.users, RATINGS)))
+    scores = 1 / (1 + np.exp(-noisy.reshape(case.users, case.ratings)))
+    scores = scores.astype(np.float32)
+    if not with_torch:
+        side = case.size or 32
+        zeros = np.zeros((1, side, side, 3), np.float32)
+        variables = initialise(model, zeros, key=jax.random.key(0))
+        return Problem(case, content, scores, None, model, variables)
+    reference, variables = make_reference(case, content, model, device)
+    return Problem(case, content, scores, reference, model, variables)
+
+
+def width_of(case: Case) -> dict[str, int]:
+    """The option of both sides' network, where it has one."""
+    return {"width": case.width} if case.width else {}
+
+
+def make_reference(
+    case: Case, content: Any, model: Any, device: str
+) -> tuple[Any, Any]:
+    """(PyTorch's network on the device, its random weights in jiaa's names)."""
+    import torch
+
+    from jiaa.models.pretrained import SPECS
+    from scripts import _torch_networks, _torch_reference
+
+    torch.manual_seed(0)
+    reference = _torch_networks.Aesthetic(
+        case.backbone, hidden=case.hidden, **width_of(case)
+    )
+    if case.size:
+        inputs = _torch_reference.inputs_of(content[:64], "cpu")
+        spec = SPECS[case.backbone]
+        _torch_reference.settle(reference, _torch_reference.normalised(inputs, spec))
     variables = _torch_reference.to_variables(reference.state_dict(), model)
-    placed = _torch_reference.place(reference, device).eval()
-    return Problem(case, content, scores.astype(np.float32), placed, model, variables)
+    return _torch_reference.place(reference, device).eval(), variables
 
 
 def method_of(problem: Problem) -> Any:
@@ -123,7 +156,9 @@ def method_of(problem: Problem) -> Any:
     return Finetune(loop, case.steps)
 
 
-def splits_of(tasks: Any, count: int, *, key: Any) -> dict[int, list[Any]]:
+def splits_of(
+    tasks: Any, count: int, *, key: Any, shots: tuple[int, ...] = SHOTS
+) -> dict[int, list[Any]]:
     """Number of ratings -> the rows of both sides [user, split, rating], as jiaa's."""
     import jax
     import jax.numpy as jnp
@@ -135,19 +170,25 @@ def splits_of(tasks: Any, count: int, *, key: Any) -> dict[int, list[Any]]:
         key_of = data_tasks.episode_key(key, repeat=split, user_id=task.user_id)
         key_of = jax.random.fold_in(key_of, 0)
         episode = data_tasks.sample_episode(task, shots=shots, key=key_of)
-        query = episode.query.image_ids[: RATINGS - shots]
+        query = episode.query.image_ids[: tasks.mask.shape[1] - shots]
         return episode.support.image_ids, query
 
     splits = {}
-    for shots in SHOTS:
-        of_task = jax.vmap(lambda t, s, n=shots: rows_of(t, s, n), in_axes=(None, 0))
+    for number in shots:
+        of_task = jax.vmap(lambda t, s, n=number: rows_of(t, s, n), in_axes=(None, 0))
         of_users = jax.jit(jax.vmap(of_task, in_axes=(0, None)))
         drawn = of_users(tasks, jnp.arange(count))
-        splits[shots] = [np.array(rows) for rows in drawn]
+        splits[number] = [np.array(rows) for rows in drawn]
     return splits
 
 
-def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
+def make_jiaa(
+    problem: Problem,
+    *,
+    strategy: str,
+    devices: int = 1,
+    shots: tuple[int, ...] = SHOTS,
+):
     """(the call, its coefficients [shots, user, split]; the splits that it uses)."""
     import jax
     import jax.numpy as jnp
@@ -170,7 +211,7 @@ def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
             prior,
             tasks,
             store,
-            shots=SHOTS,
+            shots=shots,
             repeats=problem.case.splits,
             metrics={"srocc": metrics.spearman},
             strategy=strategy,  # pyright: ignore[reportArgumentType]
@@ -179,7 +220,7 @@ def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
             key=key,
         ).values["srocc"]
 
-    return run, splits_of(tasks, problem.case.splits, key=key)
+    return run, splits_of(tasks, problem.case.splits, key=key, shots=shots)
 
 
 def make_predict(problem: Problem, *, mode: str, device: str):

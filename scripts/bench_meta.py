@@ -69,34 +69,60 @@ class Problem:
     variables: Any
 
 
-def make_problem(case: Case, device: str) -> Problem:
-    """Random images and scores; PyTorch's random weights, also in jiaa's names."""
-    import numpy as np
-    import torch
+def make_problem(
+    case: Case, device: str, *, dtype: str | None = None, with_torch: bool = True
+) -> Problem:
+    """Random images and scores; PyTorch's random weights, also in jiaa's names.
 
-    from jiaa.models.generic import create_model
-    from scripts import _torch_networks, _torch_reference
+    `dtype` is what jiaa's network computes in, float32 by default. Without PyTorch
+    there is no reference, and the random weights are jiaa's.
+    """
+    import jax
+    import numpy as np
+
+    from jiaa.models.generic import create_model, initialise
 
     rng = np.random.default_rng(0)
     rated = case.support + case.query
     shape = (case.users * rated, case.size, case.size, 3)
-    torch.manual_seed(0)
-    reference = _torch_networks.Aesthetic(case.backbone)
     model = create_model(
-        backbone=case.backbone, head="pooled", backbone_options={"num_classes": 1}
+        backbone=case.backbone,
+        head="pooled",
+        backbone_options={"num_classes": 1},
+        dtype=dtype,
     )
+    if with_torch:
+        reference, variables = make_reference(case.backbone, model, device)
+    else:
+        zeros = np.zeros((1, case.size, case.size, 3), np.float32)
+        reference = None
+        variables = initialise(model, zeros, key=jax.random.key(0))
     return Problem(
         case=case,
         images=rng.integers(0, 256, shape, np.uint8),
         scores=rng.uniform(0.2, 1, (case.users, rated)).astype(np.float32),
-        reference=_torch_reference.place(reference, device),
+        reference=reference,
         model=model,
-        variables=_torch_reference.to_variables(reference.state_dict(), model),
+        variables=variables,
     )
 
 
-def meta_step_of(problem: Problem, *, strategy: str, mesh: Any) -> Any:
-    """The meta-iteration of a case in jiaa."""
+def make_reference(backbone: str, model: Any, device: str) -> tuple[Any, Any]:
+    """(PyTorch's network on the device, its random weights in jiaa's names)."""
+    import torch
+
+    from scripts import _torch_networks, _torch_reference
+
+    torch.manual_seed(0)
+    reference = _torch_networks.Aesthetic(backbone)
+    variables = _torch_reference.to_variables(reference.state_dict(), model)
+    return _torch_reference.place(reference, device), variables
+
+
+def meta_step_of(
+    problem: Problem, *, strategy: str, mesh: Any = None, chunk: int = 1
+) -> Any:
+    """The meta-iteration of a case in jiaa; `chunk` users at once, where it maps."""
     import optax
 
     from jiaa.meta import bilevel
@@ -118,11 +144,12 @@ def meta_step_of(problem: Problem, *, strategy: str, mesh: Any) -> Any:
         optax.sgd(1 / case.users),
         bilevel.Sampling(case.support, case.query, fraction=share),
         strategy=strategy,  # pyright: ignore[reportArgumentType]
+        chunk=chunk,
         mesh=mesh,
     )
 
 
-def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
+def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1, chunk: int = 1):
     """(the iteration, waiting for its result; the users' episodes)."""
     import jax
     import jax.numpy as jnp
@@ -133,7 +160,7 @@ def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1):
     from jiaa.types import ImageStore
 
     mesh = user_mesh(jax.devices()[:devices]) if devices > 1 else None
-    meta_step = meta_step_of(problem, strategy=strategy, mesh=mesh)
+    meta_step = meta_step_of(problem, strategy=strategy, mesh=mesh, chunk=chunk)
     variables = jax.tree.map(jnp.asarray, problem.variables)
     state = meta_step.init_state(variables, key=jax.random.key(0))
     step, users = jax.jit(meta_step), problem.case.users
@@ -192,18 +219,29 @@ def make_torch(problem: Problem, episodes, *, mode: str, device: str):
 
 
 def disagreement(problem: Problem, ours, theirs) -> float:
-    """Norm of the difference of both updates of theta, over the update's norm.
+    """`gap_of` both results.
 
     Raises:
       AssertionError: more than rounding explains, or the losses differ.
     """
+    relative = gap_of(problem, ours, theirs)
+    losses = float(ours[1]["loss"]), float(theirs[1])
+    if relative > TOLERANCE or abs(losses[0] - losses[1]) > 1e-3 * losses[1]:
+        raise AssertionError(
+            f"jiaa and PyTorch disagree: updates by {relative:.3g} of their norm "
+            f"(expected at most {TOLERANCE}), losses {losses}; nothing was timed"
+        )
+    return relative
+
+
+def gap_of(problem: Problem, ours, theirs) -> float:
+    """Norm of the difference of both updates of theta, over the update's norm."""
     import jax
     import numpy as np
 
     from scripts import _torch_reference
 
-    state, metrics = ours
-    params, loss = theirs
+    state, params = ours[0], theirs[0]
     whole = {**problem.reference.state_dict(), **params}
     expected = _torch_reference.to_variables(whole, problem.model)["params"]
     leaves = (
@@ -214,14 +252,7 @@ def disagreement(problem: Problem, ours, theirs) -> float:
     for start, torch_leaf, leaf in zip(*leaves, strict=True):
         gap += float(np.sum(np.square(np.asarray(leaf) - torch_leaf)))
         moved += float(np.sum(np.square(torch_leaf - start)))
-    relative = (gap / moved) ** 0.5
-    losses = float(metrics["loss"]), float(loss)
-    if relative > TOLERANCE or abs(losses[0] - losses[1]) > 1e-3 * losses[1]:
-        raise AssertionError(
-            f"jiaa and PyTorch disagree: updates by {relative:.3g} of their norm "
-            f"(expected at most {TOLERANCE}), losses {losses}; nothing was timed"
-        )
-    return relative
+    return (gap / moved) ** 0.5
 
 
 def measure(case: Case, flags: argparse.Namespace) -> list[_benchmark.Row]:
