@@ -47,10 +47,10 @@ def installed() -> tuple[str, set[str]]:
 def make_venv() -> None:
     """Create `.venv` where its interpreter is missing; keep one that works."""
     if PYTHON.exists():
-        probe = "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))"
+        probe = "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))"
         if subprocess.run([PYTHON, "-c", probe], check=False).returncode:
             sys.exit(
-                f"{VENV} holds no working Python 3.11 or 3.12. Remove it "
+                f"{VENV} holds no working Python 3.11 to 3.14. Remove it "
                 "(rm -r .venv) and start again."
             )
         return

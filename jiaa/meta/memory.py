@@ -27,14 +27,14 @@ SHARE = 0.5
 LOOPS = ("scan", "while")
 
 
-def peak_bytes(program: core.Jaxpr | core.ClosedJaxpr) -> int:
-    """Bytes of temporaries and results that are alive at once, at most.
+def peak_bytes(program: Any) -> int:
+    """Bytes of temporaries and results that are alive at once in a jaxpr, at most.
 
     Arguments and constants are not counted: they are there before and after.
 
         memory.peak_bytes(jax.jit(function).trace(*arguments).jaxpr)
     """
-    jaxpr = program.jaxpr if isinstance(program, core.ClosedJaxpr) else program
+    jaxpr: core.Jaxpr = getattr(program, "jaxpr", program)  # closed, in jax 0.10
     dying = _last_uses(jaxpr)
     sizes: dict[Any, int] = {}
     alive = peak = 0
@@ -56,9 +56,9 @@ def peak_bytes(program: core.Jaxpr | core.ClosedJaxpr) -> int:
 
 def _bodies(equation: core.JaxprEqn) -> list[Any]:
     """The programs that an operation runs: a loop's body, a condition's branches."""
-    kinds = (core.Jaxpr, core.ClosedJaxpr)
     leaves = jax.tree.leaves(list(equation.params.values()))
-    return [leaf for leaf in leaves if isinstance(leaf, kinds)]
+    opened = [getattr(leaf, "jaxpr", leaf) for leaf in leaves]
+    return [body for body in opened if isinstance(body, core.Jaxpr)]
 
 
 def _last_uses(jaxpr: core.Jaxpr) -> list[list[Any]]:

@@ -9,7 +9,6 @@ implementation.
 import functools
 import os
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import NamedTuple
 
 import jax
@@ -17,10 +16,10 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array
 
-from jiaa.models import convolution_maps, convolution_taps
+from jiaa.models import convolution_maps, convolution_taps, xla_flags
 from jiaa.models.convolution_maps import Geometry, Pair
 
-EIGEN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
+EIGEN_FLAG = xla_flags.LIBRARIES
 
 
 class Choice(NamedTuple):
@@ -115,11 +114,10 @@ def prefer_eigen() -> None:
     """Tells XLA to leave a CPU's convolutions to Eigen, before its first computation.
 
     Matrix products and sums stay with YNNPACK. Does nothing if XLA_FLAGS already say
-    something about it, or for a jaxlib whose flags are not known here: XLA ends a
-    process that passes an unknown one.
+    something about it, or for a jaxlib whose flags are not known (`xla_flags`).
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if EIGEN_FLAG not in flags and version("jaxlib").startswith("0.10."):
+    if EIGEN_FLAG not in flags and xla_flags.is_known(EIGEN_FLAG):
         kinds = ("REDUCE", "INDIVIDUAL_DOT")
         value = ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in kinds)
         os.environ["XLA_FLAGS"] = f"{flags} {EIGEN_FLAG}={value}".strip()

@@ -341,9 +341,7 @@ def test_wrong_features_in_python_are_told(of_features, finished_run, file):
         model.predict([np.zeros((4, 4, 3), np.uint8)], features=file)
     with pytest.raises(ValueError, match="1 of 2 photographs failed"):
         model.predict(["gone.jpg", old.names[0]], features=file)
-    with pytest.raises(
-        DataError, match=r"None of 1 .* first name is '.*relative"
-    ):
+    with pytest.raises(DataError, match=r"None of 1 .* first name is '.*relative"):
         model.predict("gone.jpg", features=file)
 
 

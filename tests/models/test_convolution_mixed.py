@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 from models.test_convolution import CASES, DEPTHWISE, case, explicit
 
-from jiaa.models import convolution_maps, convolution_mixed
+from jiaa.models import convolution_maps, convolution_mixed, xla_flags
 from jiaa.models.convolution_maps import IMPLEMENTATIONS, Geometry
 from jiaa.models.convolution_mixed import CHOICES, choose, implementations
 
@@ -115,7 +115,7 @@ def test_eigen_is_preferred_beside_other_flags_and_never_against_the_users(flags
 
 
 def test_a_jaxlib_whose_flags_are_unknown_is_left_alone(flags):
-    flags.setattr(convolution_mixed, "version", lambda package: "0.99.0")
+    flags.setattr(xla_flags, "version", lambda package: "0.99.0")
     before = os.environ["XLA_FLAGS"]
     convolution_mixed.prefer_eigen()
     assert os.environ["XLA_FLAGS"] == before

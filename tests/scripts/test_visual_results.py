@@ -16,11 +16,12 @@ from configs.blg_piaa import synthetic_table2 as blg_piaa
 from jiaa.cli import build, run
 from jiaa.cli.settings import assign
 from jiaa.evaluate.replay import Replay
+from jiaa.models import xla_flags
 from scripts import visual_results
 
 ROOT = Path(__file__).parents[2]
 # Programs that run once: compile them without optimisation.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+QUICK = xla_flags.fast_compilation()
 TINY = (
     "data.image_size=32",
     "data.train_users=8",
