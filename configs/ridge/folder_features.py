@@ -9,10 +9,8 @@ regression on standardised features, and so is, for each rater, what it leaves o
 
 Who is tested: the split of images.csv; or `--config.data.test_users=0.2`.
 
-The strengths suit features of some hundreds to two thousand: of 30 to 30,000 each was
-best, within .001, for EfficientNet-Lite0's 1,280 on OASIS' training raters and photographs
-(five folds of photographs, every sixth rater, 100 ratings: SROCC .456; .425 with a
-tenth of either, .438 with ten times the second).
+The strengths suit features of some hundreds to two thousand; they were chosen on OASIS'
+training raters and photographs.
 """
 
 from configs import common
