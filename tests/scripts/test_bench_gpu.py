@@ -255,10 +255,21 @@ def test_shares_are_of_a_roofline_that_was_measured_in_the_same_run(tiny):
     assert line["roofline_share"] == pytest.approx(least / line["median_s"])
 
 
-def test_the_summary_has_a_section_for_every_part(tiny):
+def test_the_summary_has_a_section_for_every_part_and_the_fastest_of_both_sides(tiny):
+    lines, text = tiny
     for part in parts.PARTS:
-        assert f"## {part.title} ({part.name})" in tiny[1]
-    assert "extrapolated to 50 epochs x 165 users from one iteration" in tiny[1]
+        assert f"## {part.title} ({part.name})" in text
+    assert "extrapolated to 50 epochs x 165 users from one iteration" in text
+    group = "meta-iteration, 48 px, float32"
+    speed = {
+        (line["side"], line["contestant"]): line["value"]
+        for line in measured(lines)
+        if line["group"] == group
+    }
+    fastest = max(speed["torch", mode] for mode in ("eager", "vmap"))
+    ratio = f"{speed['jiaa', 'vmap 2'] / fastest:.3g}"
+    (row,) = (line for line in text.splitlines() if f"| {group} | vmap 2, " in line)
+    assert row.split(" | ")[3] == ratio
 
 
 def test_roofline_counts_are_those_of_the_page():
@@ -435,7 +446,7 @@ def test_a_side_without_a_gpu_says_so(monkeypatch):
     import jax
 
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    note = "JAX found no GPU (it runs on the cpu); install jax[cuda13]"
+    note = "JAX found no GPU (it runs on the cpu); install its CUDA build"
     assert bench.lacking_jax("cuda") == note
     assert bench.lacking_jax("cpu") is None
 
