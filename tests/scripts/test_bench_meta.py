@@ -67,6 +67,6 @@ def test_without_pytorch_there_are_weights_of_the_same_shapes_and_no_reference()
     alone = bench_meta.make_problem(case, "cpu", with_torch=False)
     assert alone.reference is None
     both = bench_meta.make_problem(case, "cpu")
-    shapes = [jax.tree.map(np.shape, one.variables) for one in (alone, both)]
+    shapes = [jax.tree.map(np.shape, x.variables["params"]) for x in (alone, both)]
     assert shapes[0] == shapes[1]
     np.testing.assert_array_equal(alone.images, both.images)
