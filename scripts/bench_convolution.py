@@ -18,6 +18,7 @@ are the least of all rounds, because other programs only ever add to them.
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -85,9 +86,9 @@ LAYERS = {
 }
 
 
-def arrays_of(layer: Layer, *, dtype: str = "float32") -> dict[str, Any]:
+@functools.lru_cache(maxsize=1)
+def arrays_of(layer: Layer) -> dict[str, Any]:
     """Random images, kernel and output, with a user axis where the layer has one."""
-    import jax.numpy as jnp
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -99,9 +100,7 @@ def arrays_of(layer: Layer, *, dtype: str = "float32") -> dict[str, Any]:
         "y": (layer.images, *counts, layer.features),
     }
     return {
-        name: jnp.asarray(
-            rng.standard_normal((*leading, *shape), np.float32), dtype=dtype
-        )
+        name: rng.standard_normal((*leading, *shape), np.float32)
         for name, shape in shapes.items()
     }
 
@@ -146,11 +145,12 @@ def jiaa_starts(
 ) -> dict[str, Callable[[], Any]]:
     """Each way to compute `operation`, not waiting for its result."""
     import jax
+    import jax.numpy as jnp
 
     from jiaa.models import convolution_mixed
 
-    geometry, arrays = geometry_of(layer), arrays_of(layer, dtype=dtype)
-    a, b = (arrays[name] for name in OPERANDS[operation])
+    geometry, arrays = geometry_of(layer), arrays_of(layer)
+    a, b = (jnp.asarray(arrays[name], dtype) for name in OPERANDS[operation])
     ways = {
         name: lambda a, b, way=way: way(a, b, geometry)
         for name, way in convolution_mixed.implementations(geometry)[operation].items()
@@ -184,7 +184,6 @@ def torch_start(
     layer: Layer, operation: str, *, device: str = "cpu", dtype: str = "float32"
 ) -> Callable[[], Any]:
     """PyTorch's, one user after another, not waiting for its result."""
-    import numpy as np
     import torch
 
     arrays = arrays_of(layer)
@@ -192,12 +191,10 @@ def torch_start(
     groups = layer.channels if layer.depthwise else 1
 
     def placed(name, user):
-        array = np.asarray(arrays[name])
-        array = array[user] if layer.users else array
+        array = arrays[name][user] if layer.users else arrays[name]
+        tensor = torch.from_numpy(array).to(device, getattr(torch, dtype))
         axes = (3, 2, 0, 1) if name == "kernel" else (0, 3, 1, 2)
-        tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
-        tensor = tensor.to(device, getattr(torch, dtype))
-        return tensor.contiguous(memory_format=torch.channels_last)
+        return tensor.permute(axes).contiguous(memory_format=torch.channels_last)
 
     users = range(max(layer.users, 1))
     given = [{name: placed(name, user) for name in arrays} for user in users]

@@ -78,6 +78,7 @@ def make_problem(
     there is no reference, and the random weights are jiaa's.
     """
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from jiaa.models.generic import create_model, initialise
@@ -102,8 +103,7 @@ def make_problem(
     scores = 1 / (1 + np.exp(-noisy.reshape(case.users, case.ratings)))
     scores = scores.astype(np.float32)
     if not with_torch:
-        side = case.size or 32
-        zeros = np.zeros((1, side, side, 3), np.float32)
+        zeros = jnp.zeros((1, case.size or 32, case.size or 32, 3))
         variables = initialise(model, zeros, key=jax.random.key(0))
         return Problem(case, content, scores, None, model, variables)
     reference, variables = make_reference(case, content, model, device)
@@ -156,9 +156,7 @@ def method_of(problem: Problem) -> Any:
     return Finetune(loop, case.steps)
 
 
-def splits_of(
-    tasks: Any, count: int, *, key: Any, shots: tuple[int, ...] = SHOTS
-) -> dict[int, list[Any]]:
+def splits_of(tasks: Any, count: int, *, key: Any, shots=SHOTS) -> dict[int, list]:
     """Number of ratings -> the rows of both sides [user, split, rating], as jiaa's."""
     import jax
     import jax.numpy as jnp
@@ -182,13 +180,7 @@ def splits_of(
     return splits
 
 
-def make_jiaa(
-    problem: Problem,
-    *,
-    strategy: str,
-    devices: int = 1,
-    shots: tuple[int, ...] = SHOTS,
-):
+def make_jiaa(problem: Problem, *, strategy: str, devices: int = 1, shots=SHOTS):
     """(the call, its coefficients [shots, user, split]; the splits that it uses)."""
     import jax
     import jax.numpy as jnp

@@ -78,6 +78,7 @@ def make_problem(
     there is no reference, and the random weights are jiaa's.
     """
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from jiaa.models.generic import create_model, initialise
@@ -94,7 +95,7 @@ def make_problem(
     if with_torch:
         reference, variables = make_reference(case.backbone, model, device)
     else:
-        zeros = np.zeros((1, case.size, case.size, 3), np.float32)
+        zeros = jnp.zeros((1, case.size, case.size, 3))
         reference = None
         variables = initialise(model, zeros, key=jax.random.key(0))
     return Problem(

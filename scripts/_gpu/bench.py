@@ -227,7 +227,7 @@ def lacking_jax(device: str) -> str | None:
     except (AssertionError, RuntimeError) as error:
         return f"JAX starts on no device: {brief(error)}"
     if device == "cuda" and backend != "gpu":
-        return f"JAX found no GPU (it runs on the {backend}); install jax[cuda13]"
+        return f"JAX found no GPU (it runs on the {backend}); install its CUDA build"
     return None
 
 

@@ -29,8 +29,8 @@ def figures(lines: Lines, job: Line, ends: float) -> None:
         bench.extrapolate(
             figure,
             size.users * size.splits,
-            measured=f"one chunk: {case.users} users, {case.splits} splits, "
-            f"{size.shots} ratings, {case.steps} steps, {case.size} px",
+            measured=f"{case.users} users, {case.splits} splits, {size.shots} "
+            f"ratings, {case.steps} steps, {case.size} px",
             stands_for=f"{size.users} users x {size.splits} splits",
         )
 

@@ -6,7 +6,6 @@ matrix product, "loop" one user after another. "rules": a meta-iteration of head
 small networks by `vmap` and by `map`.
 """
 
-import math
 from typing import Any
 
 from scripts import bench_convolution, bench_scaling
@@ -25,8 +24,6 @@ def kinds(lines: Lines, job: Line, ends: float) -> None:
                 if operation == "input_gradient" and layer.channels == 3:
                     continue
                 _layer(bench, name, layer, operation, precision)
-        for name, layer in bench.size.depthwise.items():
-            _depthwise(bench, name, layer, precision)
 
 
 def _layer(
@@ -62,85 +59,6 @@ def _layer(
     )
 
 
-def _depthwise(
-    bench: Bench, name: str, layer: bench_convolution.Layer, precision: str
-) -> None:
-    """The output of a layer with a kernel a channel: `convolution.RULES`' ways."""
-    from jiaa.models import convolution
-
-    (x, _), taps = _depthwise_shapes(layer), layer.kernel**2
-    numbers, bytes_each = math.prod(x), 4 if precision == "float32" else 2
-    facts: dict[str, Any] = {
-        "group": f"{name}, output, {precision}",
-        "work": 1,
-        "unit": "calls/s",
-        "calls": CALLS,
-        "floor": (2 * numbers * taps, 2 * numbers * bytes_each, precision),
-        "precision": precision,
-        "layer": layer._asdict(),
-    }
-    backend = "cpu" if bench.device == "cpu" else "gpu"
-    chosen = convolution.choose_implementation(backend, plain=False, depthwise=True)
-    for way in ("library", "taps", "patches"):
-        bench.measure(
-            "jiaa",
-            way,
-            lambda way=way: _jax_depthwise(layer, way, precision),
-            chosen=way == chosen,
-            **facts,
-        )
-    bench.measure(
-        "torch",
-        "conv2d",
-        lambda: _torch_depthwise(layer, precision, bench.device),
-        **facts,
-    )
-
-
-def _jax_depthwise(layer: bench_convolution.Layer, way: str, precision: str) -> Any:
-    """The layer in one of jiaa's ways."""
-    import jax
-
-    from jiaa.models import convolution
-
-    keys = jax.random.split(jax.random.key(0), 2)
-    x, kernel = (
-        jax.random.normal(key, shape, precision)
-        for key, shape in zip(keys, _depthwise_shapes(layer), strict=True)
-    )
-    run = jax.jit(
-        lambda x, kernel: convolution.convolve(
-            x,
-            kernel,
-            padding=(layer.padding, layer.padding),
-            groups=layer.channels,
-            implementation=way,
-        )
-    )
-    return lambda: run(x, kernel)
-
-
-def _torch_depthwise(
-    layer: bench_convolution.Layer, precision: str, device: str
-) -> Any:
-    """The layer in PyTorch, channels last."""
-    import torch
-
-    options = {"dtype": getattr(torch, precision), "device": device}
-    x, kernel = (torch.randn(shape, **options) for shape in _depthwise_shapes(layer))
-    x, kernel = x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1).contiguous()
-    pads, conv2d = (layer.padding,) * 2, torch.nn.functional.conv2d
-    return lambda: conv2d(x, kernel, padding=pads, groups=layer.channels)
-
-
-def _depthwise_shapes(
-    layer: bench_convolution.Layer,
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Of the maps, channels last, and of the kernel in JAX's order; stride 1."""
-    x = (layer.images, layer.size, layer.size, layer.channels)
-    return x, (layer.kernel, layer.kernel, 1, layer.channels)
-
-
 def _chosen(layer: bench_convolution.Layer, operation: str) -> str:
     """The way that jiaa's own table takes on this device today."""
     from jiaa.models import convolution_mixed
@@ -155,9 +73,10 @@ def _floor(layer: bench_convolution.Layer, precision: str) -> tuple[float, float
     height, width = bench_convolution.geometry_of(layer).counts
     outputs = layer.images * height * width * layer.features
     inputs = layer.images * layer.size**2 * layer.channels
-    kernel = taps * layer.channels * layer.features
+    read = 1 if layer.depthwise else layer.channels  # channels, for each output
+    kernel = taps * read * layer.features
     bytes_each = 4 if precision == "float32" else 2
-    operations = 2 * outputs * taps * layer.channels
+    operations = 2 * outputs * taps * read
     moved = bytes_each * (outputs + inputs + kernel)
     return users * operations, users * moved, precision
 

@@ -16,6 +16,7 @@ from scripts._gpu.lines import Line, Lines, read
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST = 10.0  # seconds: with less left no part is begun
+GRACE = 10.0  # seconds that a killed process has to go
 
 
 class Part(NamedTuple):
@@ -82,7 +83,9 @@ class Worker:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        # A process that waits for a driver may not even be killed.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(BrokenPipeError):
                 pipe and pipe.close()

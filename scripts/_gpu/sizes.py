@@ -43,13 +43,9 @@ class Evaluation(NamedTuple):
 
 
 class Kinds(NamedTuple):
-    """Layers by name, in the order of their importance, and what they compute in.
-
-    `depthwise` are layers in which each channel has a kernel of its own.
-    """
+    """Layers by name, in the order of their importance, and what they compute in."""
 
     layers: dict[str, bench_convolution.Layer]
-    depthwise: dict[str, bench_convolution.Layer]
     precisions: tuple[str, ...]
 
 
@@ -81,6 +77,7 @@ PAPER = bench_meta.Case("resnet18", 224, 8, 80, 20, 5)
 SMALL = bench_meta.Case("squeezenet", 48, 2, 2, 2, 1)
 Layer = bench_convolution.Layer
 Point = bench_scaling.Point
+DEPTHWISE_3, DEPTHWISE_5 = (144, 144, 3, 1, 1), (720, 720, 5, 1, 2)
 FROZEN = bench_evaluate.CASES["frozen_linear"]
 WHOLE = bench_evaluate.CASES["whole_224"]
 
@@ -157,16 +154,16 @@ SIZES = {
                 "14 px, 256": Layer(80, 14, 256, 256, 3, 1, 1),
                 "7 px, 512": Layer(80, 7, 512, 512, 3, 1, 1),
                 "4 users, 224 px, 3, stride 2": Layer(80, 224, 3, 64, 7, 2, 3, users=4),
-            },
-            {
-                "depthwise 3 x 3, 65 px, 144": Layer(256, 65, 144, 144, 3, 1, 1),
-                "depthwise 5 x 5, 17 px, 720": Layer(256, 17, 720, 720, 5, 1, 2),
+                "depthwise, 65 px, 144": Layer(256, 65, *DEPTHWISE_3, depthwise=True),
+                "depthwise, 17 px, 720": Layer(256, 17, *DEPTHWISE_5, depthwise=True),
             },
             (HALF, SINGLE),
         ),
         "tiny": Kinds(
-            {"2 users, 6 px": Layer(2, 6, 4, 4, 3, 1, 1, users=2)},
-            {"depthwise, 6 px": Layer(2, 6, 4, 4, 3, 1, 1)},
+            {
+                "2 users, 6 px": Layer(2, 6, 4, 4, 3, 1, 1, users=2),
+                "depthwise, 6 px": Layer(2, 6, 4, 4, 3, 1, 1, depthwise=True),
+            },
             (HALF,),
         ),
     },

@@ -6,6 +6,7 @@ from scripts._gpu.lines import Line
 from scripts._gpu.runner import Part
 
 COLUMNS = ("work", "side", "contestant", "figure", "of roofline", "memory", "note")
+BOTH = ("work", "jiaa's fastest", "PyTorch's fastest", "times as fast", "of roofline")
 
 
 def closing(part: Part, line: Line) -> str:
@@ -29,6 +30,8 @@ def table(lines: Sequence[Line], parts: Sequence[Part]) -> str:
         f"Device {device}; GPU {first['gpu']}, driver {first['driver']}; "
         f"{first['cores']} cores; {versions}",
     ]
+    if rows := _both(lines):
+        text += ["", *_markdown(BOTH, rows)]
     for part in parts:
         own = [line for line in lines if line["part"] == part.name]
         if own:
@@ -37,12 +40,46 @@ def table(lines: Sequence[Line], parts: Sequence[Part]) -> str:
 
 
 def _section(part: Part, lines: list[Line]) -> list[str]:
-    rows = [_row(line) for line in lines if "side" in line]
+    rows = [_row(line) for line in lines if line.get("side", "ratio") != "ratio"]
     said = [closing(part, line) for line in lines if "side" not in line]
     if not rows:
         return said
-    head = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
-    return [*head, *(f"| {' | '.join(row)} |" for row in rows), "", *said]
+    return [*_markdown(COLUMNS, rows), "", *said]
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return [*head, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _both(lines: Sequence[Line]) -> list[list[str]]:
+    """A row for each work that both sides did: the fastest of each."""
+    best: dict[tuple[str, str], dict[str, Line]] = {}
+    for line in lines:
+        if line["status"] != "measured" or line["extrapolated"]:
+            continue
+        sides = best.setdefault((line["part"], line["group"]), {})
+        side = line["side"]
+        if side not in sides or line["value"] > sides[side]["value"]:
+            sides[side] = line
+    rows = []
+    for (_, group), sides in best.items():
+        if {"jiaa", "torch"} <= set(sides):
+            ours, theirs = sides["jiaa"], sides["torch"]
+            share = ours.get("roofline_share")
+            rows.append(
+                [
+                    group,
+                    *(f"{x['contestant']}, {_figure(x)}" for x in (ours, theirs)),
+                    f"{ours['value'] / theirs['value']:.3g}",
+                    f"{share:.0%}" if share else "",
+                ]
+            )
+    return rows
+
+
+def _figure(line: Line) -> str:
+    return f"{line['value']:.4g} {line['unit']}"
 
 
 def _row(line: Line) -> list[str]:
@@ -53,7 +90,7 @@ def _row(line: Line) -> list[str]:
         line.get("group", ""),
         line["side"],
         line.get("contestant", ""),
-        f"{line['value']:.4g} {line['unit']}" if measured else line["status"],
+        _figure(line) if measured else line["status"],
         f"{share:.0%}" if share else "",
         f"{peak / 1e9:.3g} GB" if peak else "",
         _note(line),
@@ -65,7 +102,8 @@ def _note(line: Line) -> str:
         return f"extrapolated to {line['stands_for']} from {line['measured']}"
     notes = [line.get("note", "")]
     if line.get("agrees") is False:
-        notes.append(f"the sides disagree (gap {line['gap']:.2g}): do not quote")
+        gap = line.get("loss_gap", line["gap"])
+        notes.append(f"the sides disagree (by {gap:.2g}): do not quote")
     if line.get("chosen"):
         notes.append("jiaa's choice today")
     if "estimate_mb" in line:

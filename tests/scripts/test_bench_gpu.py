@@ -177,6 +177,7 @@ def measured(lines):
     return [line for line in lines if line["status"] == "measured"]
 
 
+@pytest.mark.slow
 def test_a_tiny_run_has_finite_positive_figures_of_every_part_on_both_sides(tiny):
     lines, _ = tiny
     found = {(line["part"], line["side"]) for line in measured(lines)}
@@ -196,6 +197,7 @@ def test_a_tiny_run_has_finite_positive_figures_of_every_part_on_both_sides(tiny
     assert others == ["finished"] * len(parts.PARTS)
 
 
+@pytest.mark.slow
 def test_each_line_says_what_it_was_measured_on(tiny):
     for line in tiny[0]:
         assert {"jax", "flax", "torch", "python"} <= set(line["versions"])
@@ -204,6 +206,7 @@ def test_each_line_says_what_it_was_measured_on(tiny):
         assert "side" not in line or line["device"] == "cpu"
 
 
+@pytest.mark.slow
 def test_extrapolations_say_from_what_and_to_what(tiny):
     lines = [line for line in measured(tiny[0]) if line["extrapolated"]]
     assert {line["part"] for line in lines} == {"epochs", "evaluation"}
@@ -221,6 +224,7 @@ def test_extrapolations_say_from_what_and_to_what(tiny):
         assert line["value"] == pytest.approx(work / measured_on["value"])
 
 
+@pytest.mark.slow
 def test_a_ratio_is_jiaas_speed_over_pytorchs(tiny):
     lines = [line for line in measured(tiny[0]) if not line["extrapolated"]]
     speed = {
@@ -237,12 +241,14 @@ def test_a_ratio_is_jiaas_speed_over_pytorchs(tiny):
         assert line["value"] == pytest.approx(values[0] / values[1])
 
 
+@pytest.mark.slow
 def test_both_sides_compute_the_same(tiny):
     gaps = [line for line in tiny[0] if line.get("gap") is not None]
     assert {line["part"] for line in gaps} >= {"meta", "evaluation", "encoding"}
     assert all(line.get("agrees", True) for line in gaps)
 
 
+@pytest.mark.slow
 def test_shares_are_of_a_roofline_that_was_measured_in_the_same_run(tiny):
     ceilings = bench.ceilings(tiny[0])
     assert set(ceilings) == {"bytes", "bfloat16", "float32"}
@@ -255,10 +261,22 @@ def test_shares_are_of_a_roofline_that_was_measured_in_the_same_run(tiny):
     assert line["roofline_share"] == pytest.approx(least / line["median_s"])
 
 
-def test_the_summary_has_a_section_for_every_part(tiny):
+@pytest.mark.slow
+def test_the_summary_has_a_section_for_every_part_and_the_fastest_of_both_sides(tiny):
+    lines, text = tiny
     for part in parts.PARTS:
-        assert f"## {part.title} ({part.name})" in tiny[1]
-    assert "extrapolated to 50 epochs x 165 users from one iteration" in tiny[1]
+        assert f"## {part.title} ({part.name})" in text
+    assert "extrapolated to 50 epochs x 165 users from one iteration" in text
+    group = "meta-iteration, 48 px, float32"
+    speed = {
+        (line["side"], line["contestant"]): line["value"]
+        for line in measured(lines)
+        if line["group"] == group
+    }
+    fastest = max(speed["torch", mode] for mode in ("eager", "vmap"))
+    ratio = f"{speed['jiaa', 'vmap 2'] / fastest:.3g}"
+    (row,) = (line for line in text.splitlines() if f"| {group} | vmap 2, " in line)
+    assert row.split(" | ")[3] == ratio
 
 
 def test_roofline_counts_are_those_of_the_page():
@@ -435,7 +453,7 @@ def test_a_side_without_a_gpu_says_so(monkeypatch):
     import jax
 
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    note = "JAX found no GPU (it runs on the cpu); install jax[cuda13]"
+    note = "JAX found no GPU (it runs on the cpu); install its CUDA build"
     assert bench.lacking_jax("cuda") == note
     assert bench.lacking_jax("cpu") is None
 

@@ -2,6 +2,8 @@
 
 import argparse
 
+import jax
+import numpy as np
 import pytest
 
 from scripts import bench_evaluate, bench_meta
@@ -58,3 +60,13 @@ def test_without_a_result_of_pytorch_nothing_is_compared():
     failed = [{"contestant": "torch compile", "note": "no compiler"}]
     with pytest.raises(SystemExit, match="with: torch compile: no compiler; expected"):
         bench_meta.of_pytorch({"jiaa auto": 1}, failed)
+
+
+def test_without_pytorch_there_are_weights_of_the_same_shapes_and_no_reference():
+    case = bench_meta.CASES["squeezenet_224"]._replace(size=48, users=1)
+    alone = bench_meta.make_problem(case, "cpu", with_torch=False)
+    assert alone.reference is None
+    both = bench_meta.make_problem(case, "cpu")
+    shapes = [jax.tree.map(np.shape, x.variables["params"]) for x in (alone, both)]
+    assert shapes[0] == shapes[1]
+    np.testing.assert_array_equal(alone.images, both.images)
