@@ -104,7 +104,7 @@ def test_a_section_that_is_not_used_may_hold_anything(small):
         (BLG, {"inner.optimizer_options.learned": True}, r"meta\.outer='maml'"),
         (BLG, {"adapt.kind": "ridge", "adapt.learned": True}, r"adapt\.learned=True"),
         (IMAGES, {"adapt.kind": "ridge"}, r"trunk\.frozen=True"),
-        (IMAGES, {"generic.trains": "ridge"}, "a 'warped' head"),
+        (IMAGES, {"generic.trains": "ridge"}, r"a head of \('linear', 'warped'\)"),
         (IMAGES, {"generic.trains": "head"}, r"trunk\.frozen=True"),
     ],
 )

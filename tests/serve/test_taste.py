@@ -5,10 +5,18 @@ import struct
 
 import numpy as np
 import pytest
+from experiments import glancing
 from safetensors.numpy import load_file, save_file
 
 import jiaa
 from jiaa.serve import taste
+
+
+@pytest.fixture(scope="module")
+def prior(finished_run):
+    """The finished run, which adapts as it did when it was trained: by steps."""
+    with glancing():
+        yield jiaa.load(finished_run, method="own")
 
 
 def test_a_taste_comes_back_whole_and_small(
@@ -23,7 +31,7 @@ def test_a_taste_comes_back_whole_and_small(
     assert not any("moments" in name for name in load_file(path))
 
 
-@pytest.mark.parametrize("method", ["pam", "bayesian_ridge"])
+@pytest.mark.parametrize("method", ["pam", "bayesian_ridge", "blend"])
 def test_a_taste_of_another_method_comes_back(
     finished_run, content, stars, method, tmp_path
 ):
