@@ -42,7 +42,8 @@ def jiaa_way(backbone: str) -> Callable[..., Any]:
     assert path is not None
     loaded = load_pretrained(path, model.backbone)
     variables = {collection: {"backbone": x} for collection, x in loaded.items()}
-    view = ImageView.of(SPECS[backbone], augment=False)
+    spec = SPECS[backbone]
+    view = ImageView(spec.mean, spec.std, size=None, augment=False)
     taps = (("logits",),)
 
     def run(images, *, whole=False):
