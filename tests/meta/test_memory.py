@@ -240,7 +240,6 @@ def test_what_is_foreseen_is_within_twice_of_what_the_compiler_sets_aside(
     assert 0.5 < memory.peak_bytes(traced.jaxpr) / set_aside(traced) < 2
 
 
-@pytest.mark.slow
 def test_for_a_resnet_too():
     model = create_model(
         backbone="resnet18",

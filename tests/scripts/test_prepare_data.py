@@ -122,7 +122,6 @@ def test_the_synthetic_world_overwrites_nothing(main, tmp_path, capsys):
     assert f"{tmp_path}: not empty" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_prepared_dataset_trains(main, tmp_path):
     raw, data_dir, workdir = (tmp_path / x for x in ("raw", "data", "run"))
     formats.FORMATS["flickr_aes"](raw, **FLICKR)
