@@ -1,5 +1,6 @@
 """Strict numerics, the CPU, and the real data where it is at hand."""
 
+import gc
 import itertools
 import os
 import tempfile
@@ -18,6 +19,26 @@ programs = tempfile.TemporaryDirectory(prefix="jiaa-programs-")
 jax.config.update("jax_compilation_cache_dir", programs.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tracing makes objects by the million: looked through less often, they cost less.
+gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_addoption(parser):
+    """`--all`: what a cheaper test holds as well, too."""
+    parser.addoption("--all", action="store_true", help="tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config, items):
+    """The longest first, of each worker's share; slow ones only with --all."""
+    if not config.getoption("--all"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    # xdist deals halves of the list to two workers: one long test to each in turn.
+    longest = [item for item in items if item.get_closest_marker("longest")]
+    others = [item for item in items if not item.get_closest_marker("longest")]
+    half = len(others) // 2
+    items[:] = longest[::2] + others[:half] + longest[1::2] + others[half:]
 
 
 def pytest_runtest_setup(item):

@@ -10,7 +10,9 @@ import runpy
 import sys
 import tempfile
 
-# The scripts' imports; no device is touched, so that a fork is safe.
+from cli import sketch  # noqa: F401
+
+# The scripts' and the config's imports; no device is touched, so that a fork is safe.
 import jiaa.cli.launch
 import jiaa.cli.run  # noqa: F401
 

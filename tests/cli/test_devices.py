@@ -92,6 +92,7 @@ def assert_same_numbers(workdir, expected):
         assert row == pytest.approx(other, abs=1e-4)
 
 
+# Its parts have eight devices in tests of their own: meta, train and evaluate.
 @pytest.mark.slow
 def test_eight_devices_give_the_numbers_of_one(on_one_device, config_file, tmp_path):
     workdir = tmp_path / "run"
@@ -106,10 +107,10 @@ def test_eight_devices_give_the_numbers_of_one(on_one_device, config_file, tmp_p
     assert record["device"]["count"] == 8
 
 
-@pytest.mark.slow
+@pytest.mark.longest
 def test_two_processes_give_the_numbers_of_one(on_one_device, config_file, tmp_path):
     workdir = tmp_path / "run"
-    launch = (*LAUNCH, "--processes", "2", "--")
+    launch = (*LAUNCH, "--processes=2", "--")
     said = execute(*launch, *both_commands(config_file, workdir))
     assert_same_numbers(workdir, on_one_device)
     results = f"{workdir / 'prior.safetensors'} and {workdir / 'summary.json'}"

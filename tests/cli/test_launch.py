@@ -15,28 +15,28 @@ import pytest
 from jiaa.cli.launch import AnyValue, WholeOrPair, in_words
 from jiaa.data import DataError
 
-STEPS = 300
+STEPS = 120
 FORKS = Path(__file__).with_name("forks.py")
 CONFIG = """
 import sys
 
-import experiments
-from configs.blg_piaa import oasis_squeezenet
-
 # tensorboardX would import torch, where it is installed: that takes seconds.
 sys.modules.setdefault("torch", None)
-experiments.make_shallow()
+
+from cli import sketch
+
+sketch.register()
 
 
 def get_config():
-    config = experiments.shrink(oasis_squeezenet.get_config(), {world!r})
-    with config.unlocked():
-        config.meta.iterations_per_dispatch = 2
-        config.meta.save_every = 40
-        config.meta.log_every = 4
-        config.trunk.sizes = ((40, 48),)
-        config.trunk.five_crops = 0
-    return config
+    changes = {{
+        "generic.steps": 0,
+        "meta.users_per_step": 2,
+        "meta.iterations_per_dispatch": 2,
+        "meta.save_every": 20,
+        "meta.log_every": 4,
+    }}
+    return sketch.config({world!r}, **changes)
 """
 
 
@@ -95,7 +95,7 @@ def finish(process, workdir: Path) -> bytes:
     return (workdir / "prior.safetensors").read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.longest
 def test_a_script_killed_in_mid_training_ends_with_the_same_bytes(start, tmp_path):
     flags = (f"--config.meta.steps={STEPS}",)
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -22,7 +22,14 @@ DATASETS = {
     "oasis": "OASIS",
     "synthetic": "synthetic",
 }
-SLOW = [x for x in NAMES if "inception" in x or "alexnet" in x]
+# Each method that learns a whole network, map of a trunk and family of backbones once.
+OWN_BACKBONE = (
+    "ba_piaa/oasis_squeezenet",
+    "blg_piaa/synthetic_resnet18",
+    "blend/oasis_efficientnet_lite2",
+    "pam/flickr_aes_inception_bn",
+    "ridge/folder_features",
+)
 
 
 def test_the_experiments_are_found():
@@ -91,13 +98,7 @@ def test_users_of_a_whole_network_are_mapped_one_by_one_on_a_cpu(caplog):
     assert "user axis on cpu: map, 1 of 4 users at once" in record.getMessage()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(x, marks=pytest.mark.slow) if x in SLOW else x for x in NAMES],
-)
-def test_a_config_trains_and_evaluates(name, tiny_world, shallow, tmp_path):
-    config = experiments.shrink(experiments.load(name), tiny_world)
-    workdir = tmp_path / "run"
+def train_and_evaluate(config, workdir):
     assert run.train(config, workdir, progress=False).stat().st_size > 0
     summary = json.loads(run.evaluate(config, workdir, progress=False).read_text())
     assert (summary["method"], summary["dataset"]) == (config.method, config.dataset)
@@ -107,3 +108,25 @@ def test_a_config_trains_and_evaluates(name, tiny_world, shallow, tmp_path):
     steps = config.meta.steps
     rows = (workdir / "metrics.jsonl").read_text().splitlines() if steps else []
     assert len(rows) == steps
+
+
+@pytest.mark.parametrize("name", [x for x in NAMES if x not in OWN_BACKBONE])
+def test_a_config_trains_and_evaluates(name, tiny_world, tmp_path):
+    with experiments.glancing():
+        config = experiments.glance_at(name, tiny_world)
+        train_and_evaluate(config, tmp_path / "run")
+
+
+# With each the layers, taps and rates of its own backbone, fewer of them.
+@pytest.mark.parametrize(
+    "name",
+    [
+        x if x in OWN_BACKBONE else pytest.param(x, marks=pytest.mark.slow)
+        for x in NAMES
+    ],
+)
+def test_a_config_trains_and_evaluates_its_own_backbone(
+    name, tiny_world, shallow, tmp_path
+):
+    config = experiments.shrink(experiments.load(name), tiny_world)
+    train_and_evaluate(config, tmp_path / "run")

@@ -163,7 +163,6 @@ def test_joint_batches_hold_one_of_each_and_go_round_alone():
         assert len(set(rows.tolist())) == 4
 
 
-@pytest.mark.slow
 def test_worker_processes_give_the_same_batches_from_any_position(files):
     batches = image_batches(files, threads=1, workers=2, **OPTIONS)
     here = image_batches(files, threads=0, **OPTIONS)

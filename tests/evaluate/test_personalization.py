@@ -83,6 +83,15 @@ def assert_same(one, other):
 
 def test_every_number_equals_a_loop_over_users_with_scipy(world, whole):
     prior, tasks, store = world
+
+    @jax.jit
+    def adapt(episode, key):
+        return METHOD.adapt(prior, episode, store, key=key)
+
+    @jax.jit
+    def predict(state, query):
+        return METHOD.predict(prior, state, query, store)
+
     for s, shots in enumerate(SHOTS):
         for user in (0, 1):
             for repeat in range(2):
@@ -92,15 +101,13 @@ def test_every_number_equals_a_loop_over_users_with_scipy(world, whole):
                 episode = data_tasks.sample_episode(
                     tasks[user], shots=shots, key=jax.random.fold_in(key, 0)
                 )
-                adapted = METHOD.adapt(
-                    prior, episode, store, key=jax.random.fold_in(key, 1)
-                )
+                adapted = adapt(episode, jax.random.fold_in(key, 1))
                 real = np.asarray(episode.query.mask)
                 for name, state in (
                     ("srocc", adapted),
                     ("generic_srocc", METHOD.init(prior)),
                 ):
-                    scores = METHOD.predict(prior, state, episode.query, store)
+                    scores = predict(state, episode.query)
                     expected = scipy.stats.spearmanr(
                         np.asarray(scores)[real], np.asarray(episode.query.scores)[real]
                     ).statistic

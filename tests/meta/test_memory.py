@@ -13,6 +13,7 @@ from meta import tiny
 from jiaa.meta import bilevel, memory
 from jiaa.meta.inner import InnerLoop, InnerOptimizer
 from jiaa.meta.sequential import SequentialStep
+from jiaa.models.backbones import resnet
 from jiaa.models.convolution import Conv
 from jiaa.models.generic import create_model
 from jiaa.models.normalization import BatchNorm
@@ -240,8 +241,8 @@ def test_what_is_foreseen_is_within_twice_of_what_the_compiler_sets_aside(
     assert 0.5 < memory.peak_bytes(traced.jaxpr) / set_aside(traced) < 2
 
 
-@pytest.mark.slow
-def test_for_a_resnet_too():
+def test_for_a_resnet_too(monkeypatch):
+    monkeypatch.setattr(resnet, "BLOCKS", (1, 1))
     model = create_model(
         backbone="resnet18",
         head="pooled",

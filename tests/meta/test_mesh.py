@@ -11,7 +11,7 @@ from hlo import collectives, collectives_in_loops
 SCRIPT = Path(__file__).with_name("mesh_run.py")
 
 
-@pytest.mark.slow
+@pytest.mark.longest
 def test_any_mesh_gives_one_devices_numbers_and_users_learn_without_talking():
     tests = SCRIPT.parents[1]
     done = subprocess.run(

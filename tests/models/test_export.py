@@ -1,18 +1,27 @@
 """Weights under torchvision's names, and back."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from jiaa.models import export, pretrained
-from jiaa.models.backbones import BACKBONES, create_backbone
+from jiaa.models.backbones import BACKBONES, alexnet, create_backbone
 from jiaa.models.torch_names import targets
+
+NARROW = {"vgg16": {"dense": 32}, "resnet18": {"width": 8}}
 
 
 @pytest.fixture(params=sorted(set(BACKBONES) & set(pretrained.SPECS)))
-def backbone(request):
-    """Every published backbone, with as few classes as there can be."""
-    return request.param, create_backbone(request.param, num_classes=3)
+def backbone(request, monkeypatch):
+    """Every published backbone; narrow, and its shapes found out once."""
+    name = request.param
+    shapes = functools.cache(pretrained.variable_shapes)
+    for module in (pretrained, export):
+        monkeypatch.setattr(module, "variable_shapes", shapes)
+    monkeypatch.setattr(alexnet, "DENSE", 32)
+    return name, create_backbone(name, num_classes=3, **NARROW.get(name, {}))
 
 
 def numbered_state(name, module):

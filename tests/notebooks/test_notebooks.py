@@ -13,10 +13,16 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-# Every line runs as it stands, but for these numbers of what is drawn and of steps.
+# Every line runs as it stands, but for these numbers of what is drawn, of steps and of
+# layers.
 SHORTER = {
     "collaborative": {
         "images=240, users=60": "images=60, users=12",
+        "from jiaa.models.pretrained import VGG16_SPEC": (
+            "from jiaa.models.pretrained import VGG16_SPEC\n"
+            "from jiaa.models.backbones import vgg\n"
+            "vgg.BLOCKS = ((1,), (2,), (4,))"
+        ),
         "num_steps=300": "num_steps=5",
         "shots=(5, 20)": "shots=(5,)",
         "repeats=3": "repeats=2",
@@ -27,6 +33,9 @@ SHORTER = {
         "range(6)": "range(2)",
     },
     "meta_learning": {
+        "SEED = 0": (
+            "SEED = 0\nfrom jiaa.models.backbones import resnet\nresnet.BLOCKS = (1,)"
+        ),
         "train_users=100": "train_users=8",
         "test_users=12": "test_users=4",
         "train_images=3000": "train_images=200",
@@ -97,7 +106,7 @@ def test_a_stored_notebook_is_valid_and_holds_no_outputs(path):
         assert cell.execution_count is None
 
 
-@pytest.mark.slow
+@pytest.mark.longest
 @every_notebook
 def test_a_notebook_runs_from_nothing_without_errors_or_warnings(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)

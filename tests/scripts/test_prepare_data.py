@@ -2,14 +2,12 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import experiments
 import pytest
+from cli import sketch
 
+from jiaa.cli import run
 from jiaa.data.synthetic import formats
 
 PATH = Path(__file__).parents[2] / "scripts" / "prepare_data.py"
@@ -23,25 +21,19 @@ FLICKR = {
     "test_ratings": (7, 8),
     "gold_images": 4,
 }
-# FLICKR-AES' own experiment, but for its sizes and a quick backbone.
-CONFIG = """
-import sys
-
-import experiments
-from cli import sketch
-
-sys.modules.setdefault("torch", None)  # tensorboardX would import it: seconds
-sketch.register()
 
 
-def get_config():
+@pytest.fixture
+def config():
+    """FLICKR-AES' own experiment, but for its sizes and a quick backbone."""
+    sketch.register()
     config = sketch.config("")
     with config.unlocked():
         config.data.name, config.data.scale = "flickr_aes", None
         config.data.images = "stream"
         config.generic.steps, config.meta.steps = 0, 1
-    return config
-"""
+    yield config
+    sketch.unregister()
 
 
 @pytest.fixture
@@ -122,25 +114,15 @@ def test_the_synthetic_world_overwrites_nothing(main, tmp_path, capsys):
     assert f"{tmp_path}: not empty" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_a_prepared_dataset_trains(main, tmp_path):
+def test_a_prepared_dataset_trains(main, config, tmp_path):
     raw, data_dir, workdir = (tmp_path / x for x in ("raw", "data", "run"))
     formats.FORMATS["flickr_aes"](raw, **FLICKR)
     sizes = command(data_dir=data_dir, short_side=40, workers=1)
     assert main([*command(dataset="flickr_aes", manual_dir=raw), *sizes]) == 0
-    config = tmp_path / "config.py"
-    config.write_text(CONFIG)
-    flags = {"config": config, "workdir": workdir, "config.data.root": data_dir}
-    path = os.pathsep.join(map(str, (experiments.ROOT, experiments.ROOT / "tests")))
-    done = subprocess.run(
-        [sys.executable, PATH.with_name("train.py"), *command(**flags)],
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(workdir / "prior.safetensors")
+    with config.unlocked():
+        config.data.root = str(data_dir)
+    prior = run.train(config, workdir, progress=False)
+    assert prior == workdir / "prior.safetensors"
     record = json.loads((workdir / "config.json").read_text())
     assert record["config"]["data"]["name"] == "flickr_aes"
 
