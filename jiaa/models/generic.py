@@ -19,7 +19,12 @@ TAPS: dict[str, tuple[str, ...]] = {
     "pooled": ("pooled",),
     "logits+pooled": ("logits", "pooled"),
 }
-HEAD_TAPS = {"pooled": "pooled", "released": "logits", "warped": "logits"}
+HEAD_TAPS = {
+    "linear": "pooled",
+    "pooled": "pooled",
+    "released": "logits",
+    "warped": "logits",
+}
 
 
 class Aesthetic(nn.Module):

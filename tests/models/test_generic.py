@@ -124,8 +124,8 @@ def test_unknown_names_are_answered_with_the_known_ones():
         small(tap="stage4")
     with pytest.raises(ValueError, match=r"backbone 'resnet19'.*resnet18"):
         create_model(backbone="resnet19", head="pooled")
-    with pytest.raises(ValueError, match=r"head 'linear'.*pooled"):
-        create_model(backbone="resnet18", head="linear")
+    with pytest.raises(ValueError, match=r"head 'lined'.*pooled"):
+        create_model(backbone="resnet18", head="lined")
     with pytest.raises(TypeError, match="depth"):
         create_model(backbone="resnet18", head="pooled", backbone_options={"depth": 1})
 
