@@ -49,7 +49,6 @@ def get_config():
     config.inner.dropout = False
     config.adapt.kind = "blend"
     config.adapt.learned = True
-    config.adapt.options = {"strangers": {"share": 0.35}}
     config.evaluate.strategy = "vmap"
     config.evaluate.repeats = 10
     return config

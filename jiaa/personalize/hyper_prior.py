@@ -2,8 +2,8 @@
 
 Meta-learning of a hyper-prior (empirical Bayes over users, as in Baxter, Machine
 Learning 28, 1997): an episode is one training rater's random split, and what is
-minimised is the squared error of the averaged hypotheses on the query set. The crowd's
-score of a photograph must not have seen that photograph, as for a new user
+maximised is the correlation of the averaged hypotheses with the query scores. The
+crowd's score of a photograph must not have seen that photograph, as for a new user
 (`train.ridge.held_out_scores`). Where the crowd is always right, it would be trusted
 always; so a share of the raters are made strangers, whose own scores meet the crowd's
 scores of other photographs.
@@ -38,7 +38,7 @@ class Strangers:
       ValueError: a field out of its range.
     """
 
-    share: float = 0.25
+    share: float = 0.1
     episodes: int = 3000
     fewest: int = 3
     pull: float = 1e-3
@@ -54,16 +54,21 @@ class Strangers:
             raise ValueError(f"pull={self.pull}; expected 0 or more")
 
 
-class Errors(NamedTuple):
-    """What an episode says about the hypotheses.
+class Moments(NamedTuple):
+    """What an episode says about the hypotheses, on its query set.
 
-    The squared error of an average with probabilities p is p Q p - 2 l p, up to a
-    constant, in units of the rater's variance.
+    With probabilities p, the averaged prediction correlates with the rater's scores by
+    covariance . p / sqrt(p . products p).
+
+    Attributes:
+      log_evidence: of the support set under each hypothesis.
+      products: of the hypotheses' centred predictions, mean over the query images.
+      covariance: with the rater's scores, over the scores' standard deviation.
     """
 
     log_evidence: Float[Array, "*episode hypothesis"]
-    quadratic: Float[Array, "*episode hypothesis hypothesis"]
-    linear: Float[Array, "*episode hypothesis"]
+    products: Float[Array, "*episode hypothesis hypothesis"]
+    covariance: Float[Array, "*episode hypothesis"]
 
 
 def learn_log_prior(
@@ -103,7 +108,7 @@ def learn_log_prior(
     rows = able[
         np.asarray(jax.random.randint(draw, (strangers.episodes,), 0, len(able)))
     ]
-    found = _all_errors(
+    found = _all_moments(
         jax.random.split(keys, strangers.episodes),
         jnp.asarray(rows),
         jax.tree.map(jnp.asarray, tasks),
@@ -112,28 +117,28 @@ def learn_log_prior(
         blend=blend,
         strangers=strangers,
     )
-    return _least_error(jax.tree.map(np.asarray, found), pull=strangers.pull)
+    return _best_log_prior(jax.tree.map(np.asarray, found), pull=strangers.pull)
 
 
 @functools.partial(jax.jit, static_argnames=("blend", "strangers"))
-def _all_errors(keys, rows, tasks, kernel, crowd, *, blend, strangers) -> Errors:
+def _all_moments(keys, rows, tasks, kernel, crowd, *, blend, strangers) -> Moments:
     def one(pair):
         key, row = pair
         task = tasks[row]
-        return episode_errors(key, task, kernel, crowd, blend, strangers)
+        return episode_moments(key, task, kernel, crowd, blend, strangers)
 
     return jax.lax.map(one, (keys, rows), batch_size=16)
 
 
-def episode_errors(
+def episode_moments(
     key: Key[Array, ""],
     task: UserTasks,
     kernel: Float[Array, "image image"],
     crowd: Float[Array, " image"],
     blend: Blend,
     strangers: Strangers,
-) -> Errors:
-    """One rater's random split, and each hypothesis' error on the query scores."""
+) -> Moments:
+    """One rater's random split, and what each hypothesis makes of the query."""
     mask, scores, ids = map(jnp.asarray, (task.mask, task.scores, task.image_ids))
     size_key, split_key, stranger_key, wrong_key = jax.random.split(key, 4)
     count = jnp.sum(mask)
@@ -155,12 +160,13 @@ def episode_errors(
     shares = jnp.asarray([share for share, _ in blend.hypotheses])
     own = jnp.where(support[None], found.dual, 0.0) @ between
     predicted = shares[:, None] * level[None] + own
-    centred = _centred(predicted, query[None])
-    target = _centred(scores, query)
-    variance = jnp.sum(_centred(scores, mask) ** 2) / jnp.maximum(count, 1)
-    weight = 1 / (jnp.maximum(jnp.sum(query), 1) * jnp.maximum(variance, 1e-6))
-    return Errors(
-        found.log_evidence, weight * centred @ centred.T, weight * centred @ target
+    centred, target = _centred(predicted, query[None]), _centred(scores, query)
+    images = jnp.maximum(jnp.sum(query), 1)
+    spread = jnp.sqrt(jnp.maximum(jnp.sum(target**2) / images, 1e-9))
+    return Moments(
+        found.log_evidence,
+        centred @ centred.T / images,
+        centred @ target / (images * spread),
     )
 
 
@@ -183,21 +189,24 @@ def _centred(values, mask):
     return jnp.where(mask, values - mean, 0.0)
 
 
-def _least_error(errors: Errors, *, pull: float) -> Float[np.ndarray, " hypothesis"]:
-    evidence, quadratic, linear = (np.asarray(x, np.float64) for x in errors)
+def _best_log_prior(
+    moments: Moments, *, pull: float
+) -> Float[np.ndarray, " hypothesis"]:
+    """Where the mean correlation over episodes is greatest, from all alike."""
+    evidence, products, covariance = (np.asarray(x, np.float64) for x in moments)
 
     def loss(log_prior):
         logits = evidence + log_prior
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        turned = np.einsum("ehk,ek->eh", quadratic, weights)
-        value = np.sum(weights * (turned - 2 * linear), axis=1).mean()
-        slope = 2 * (turned - linear)
+        turned = np.einsum("ehk,ek->eh", products, weights)
+        spread = np.sqrt(np.sum(weights * turned, axis=1, keepdims=True) + 1e-12)
+        correlation = np.sum(weights * covariance, axis=1, keepdims=True) / spread
+        slope = (correlation * turned / spread - covariance) / spread
         slope = weights * (slope - np.sum(weights * slope, axis=1, keepdims=True))
         penalty = pull * np.mean(log_prior**2)
-        return value + penalty, slope.mean(
-            axis=0
-        ) + 2 * pull * log_prior / log_prior.size
+        gradient = slope.mean(axis=0) + 2 * pull * log_prior / log_prior.size
+        return penalty - correlation.mean(), gradient
 
     start = np.zeros(evidence.shape[1])
     found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B").x
