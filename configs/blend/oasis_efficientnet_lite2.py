@@ -2,7 +2,7 @@
 
 EfficientNet-Lite2 with ImageNet weights (the package of the extra `weights`) stays frozen;
 mean and deviation over positions of its last stages, and its logits, are five blocks,
-each brought to length 1. The crowd is ridge regression of the training raters' mean; for
+each brought to length 1, and means over three sizes of the whole photograph. The crowd is ridge regression of the training raters' mean; for
 each test rater hypotheses about how much of the crowd holds for them are averaged by
 evidence (`personalize.blend`), whose prior probabilities are learned from training raters
 and simulated strangers (`personalize.hyper_prior`).
@@ -12,19 +12,8 @@ and simulated strangers (`personalize.hyper_prior`).
 """
 
 from configs import common
-
-SPREAD = 1.6 / 7  # the training raters' usual spread, in unit scores
-TAPS = (
-    ("stage5.mean", "stage5.std"),
-    ("stage6.mean", "stage6.std"),
-    ("stage7.mean", "stage7.std"),
-    ("head.mean", "head.std"),
-    ("logits",),
-)
-# Of a person's photographs: 1:1, 5:4, 4:3, 3:2 and 16:9, both ways. A shape that occurs is
-# one compilation.
-LONG = (360, 384, 432, 512)
-SHAPES = ((288, 288), *((288, x) for x in LONG), *((x, 288) for x in LONG))
+from configs.ba_piaa.oasis_efficientnet_lite2 import SIZES, TAPS
+from configs.ba_piaa.oasis_squeezenet import SPREAD
 
 
 def get_config():
@@ -40,7 +29,7 @@ def get_config():
     config.view.augment = False
     config.trunk.frozen = True
     config.trunk.taps = TAPS
-    config.trunk.shapes = SHAPES
+    config.trunk.sizes = SIZES
     config.trunk.map = "unit"
     config.generic.trains = "ridge"
     config.generic.strength = 0.1

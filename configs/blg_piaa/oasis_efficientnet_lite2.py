@@ -1,0 +1,14 @@
+"""BLG-PIAA on OASIS with EfficientNet-Lite2: the eye of configs/ba_piaa/oasis_efficientnet_lite2.py.
+
+The network and the levels of configs/blg_piaa/oasis_squeezenet.py.
+
+    python scripts/train.py    --config configs/blg_piaa/oasis_efficientnet_lite2.py --workdir runs/lite/blg_piaa --config.data.root=FOLDER
+    python scripts/evaluate.py --config configs/blg_piaa/oasis_efficientnet_lite2.py --workdir runs/lite/blg_piaa --config.data.root=FOLDER
+"""
+
+from configs.ba_piaa.oasis_efficientnet_lite2 import see
+from configs.blg_piaa import oasis_squeezenet
+
+
+def get_config():
+    return see(oasis_squeezenet.get_config())

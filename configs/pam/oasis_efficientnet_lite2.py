@@ -1,0 +1,14 @@
+"""PAM on OASIS with EfficientNet-Lite2: the eye of configs/ba_piaa/oasis_efficientnet_lite2.py.
+
+nu-SVR of the offsets, as in configs/pam/oasis_squeezenet.py.
+
+    python scripts/train.py    --config configs/pam/oasis_efficientnet_lite2.py --workdir runs/lite/pam --config.data.root=FOLDER
+    python scripts/evaluate.py --config configs/pam/oasis_efficientnet_lite2.py --workdir runs/lite/pam --config.data.root=FOLDER
+"""
+
+from configs.ba_piaa.oasis_efficientnet_lite2 import see
+from configs.pam import oasis_squeezenet
+
+
+def get_config():
+    return see(oasis_squeezenet.get_config())

@@ -1,0 +1,14 @@
+"""R2-D2 on OASIS with EfficientNet-Lite2: the eye of configs/ba_piaa/oasis_efficientnet_lite2.py.
+
+Ridge with a learned strength, as in configs/r2d2/oasis_squeezenet.py.
+
+    python scripts/train.py    --config configs/r2d2/oasis_efficientnet_lite2.py --workdir runs/lite/r2d2 --config.data.root=FOLDER
+    python scripts/evaluate.py --config configs/r2d2/oasis_efficientnet_lite2.py --workdir runs/lite/r2d2 --config.data.root=FOLDER
+"""
+
+from configs.ba_piaa.oasis_efficientnet_lite2 import see
+from configs.r2d2 import oasis_squeezenet
+
+
+def get_config():
+    return see(oasis_squeezenet.get_config())
