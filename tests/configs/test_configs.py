@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jiaa.cli import build, learners, run
+from jiaa.data import DataError
 from jiaa.types import ImageStore, UserTasks
 
 NAMES = experiments.names()
@@ -99,6 +100,10 @@ def test_a_config_trains_and_evaluates(name, tiny_world, shallow, tmp_path):
     config = experiments.shrink(experiments.load(name), tiny_world)
     workdir = tmp_path / "run"
     assert run.train(config, workdir, progress=False).stat().st_size > 0
+    if config.data.get("test_users") == ():
+        with pytest.raises(DataError, match="no 'test' users"):
+            run.evaluate(config, workdir, progress=False)
+        return
     summary = json.loads(run.evaluate(config, workdir, progress=False).read_text())
     assert (summary["method"], summary["dataset"]) == (config.method, config.dataset)
     rows = summary["results"]
