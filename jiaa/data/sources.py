@@ -31,7 +31,7 @@ def load_folder(
     *,
     name: str | None = None,
     scale: Scale = (1, 5),
-    test_users: Collection[str] | float | None = None,
+    test_users: Collection[str] | float | int | None = None,
     share_images: bool = True,
     mixed_raters: MixedRaters = "error",
     seed: int = 0,
@@ -307,7 +307,7 @@ def _nobody_held_out(folder: Folder) -> dict[str, Any]:
 
 def _as_chosen(
     folder: Folder,
-    test_users: Collection[str] | float,
+    test_users: Collection[str] | float | int,
     *,
     seed: int,
     share_images: bool,
