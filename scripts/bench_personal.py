@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -27,7 +28,8 @@ from jiaa.cli.models import METHODS, load
 from jiaa.data.folder import Folder, read_folder, select
 from jiaa.data.table import DataError, parse_number, read_table
 from jiaa.data.tasks import user_ids, user_tasks
-from jiaa.evaluate.personalization import Results, personalization
+from jiaa.evaluate.personalization import personalization
+from jiaa.metrics import spearman
 from jiaa.personalize import Blend
 from jiaa.serve.cache import default_folder
 from jiaa.serve.model import Model
@@ -155,35 +157,73 @@ def measure(
 
     Raters need two ratings more than the shots; those with fewer are left out.
     """
-    store = model.store(content)
-    tasks, mask = group.tasks, np.asarray(group.tasks.mask)
-    # On the prior's scale, as the model has a person's.
-    stars = (np.asarray(tasks.scores)[mask] * model.scale[1]).astype(np.float32)
-    scores = np.zeros(mask.shape, np.float32)
-    scores[mask] = model.to_unit(stars, count=len(stars))
-    tasks = dataclasses.replace(tasks, scores=scores)
-    counts = mask.sum(axis=1)
+    tasks = _as_a_person(model, group.tasks)
+    counts = np.asarray(tasks.mask).sum(axis=1)
     rows = []
     for count in shots:
         able = tasks[np.flatnonzero(counts >= count + 2)]
         if not len(able):
             print(f"{group.name}: nobody has {count + 2} ratings; no row of {count}")
             continue
-        options = {"shots": (max(count, 1),), "repeats": repeats if count else 1}
-        both = [
-            personalization(
-                method,
-                model.prior,
-                able,
-                store,
-                names=group.names,
-                key=jax.random.key(seed),
-                **options,
-            )
-            for method in (model.personalizer, alone(model))[: 2 if count else 1]
-        ]
-        rows.append(_row(group.name, count, both))
+        if count:
+            options = {"shots": (count,), "repeats": repeats, "names": group.names}
+            found = _split(model, content, able, key=jax.random.key(seed), **options)
+        else:
+            prior = _of_the_prior(model, content, able)
+            found = prior, prior, None
+        row = _row(*found)
+        if row is None:
+            print(f"{group.name}: no SROCC is defined; no row of {count}")
+            continue
+        repeated = {"repeats": repeats if count else 1}
+        rows.append({"group": group.name, "shots": count, **repeated, **row})
     return rows
+
+
+def _as_a_person(model: Model, tasks: UserTasks) -> UserTasks:
+    """Unit scores on the prior's scale, as the model has a person's."""
+    mask = np.asarray(tasks.mask)
+    stars = (np.asarray(tasks.scores)[mask] * model.scale[1]).astype(np.float32)
+    scores = np.zeros(mask.shape, np.float32)
+    scores[mask] = model.to_unit(stars, count=len(stars))
+    return dataclasses.replace(tasks, scores=scores)
+
+
+def _split(
+    model: Model,
+    content: Float[np.ndarray, "image feature"],
+    tasks: UserTasks,
+    **options: Any,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each rater's mean SROCC over splits: of the prior, the method, the own alone."""
+    store = model.store(content)
+    method, without = (
+        personalization(one, model.prior, tasks, store, **options).values
+        for one in (model.personalizer, alone(model))
+    )
+    found = method["generic_srocc"], method["srocc"], without["srocc"]
+    prior, own, own_alone = (_of_users(values[0]) for values in found)
+    return prior, own, own_alone
+
+
+def _of_the_prior(
+    model: Model, content: Float[np.ndarray, "image feature"], tasks: UserTasks
+) -> Float[np.ndarray, " user"]:
+    """SROCC of the un-adapted prior on all of each rater's pictures."""
+    crowd = jnp.asarray(model.replace(adapted=None).score(content))
+    columns = (tasks.image_ids, tasks.scores, tasks.mask)
+    ids, scores, mask = map(jnp.asarray, columns)
+    found = jax.vmap(spearman)(crowd[ids], scores, mask)
+    return np.where(found.defined, found.value, np.nan)
+
+
+def _of_users(
+    values: Float[np.ndarray, "user repeat"],
+) -> Float[np.ndarray, " user"]:
+    """The mean over the splits where the coefficient exists; else NaN."""
+    defined = np.isfinite(values)
+    total = np.where(defined, values, 0).sum(axis=1)
+    return np.where(defined.any(1), total / np.maximum(defined.sum(1), 1), np.nan)
 
 
 def alone(model: Model) -> Blend:
@@ -196,43 +236,39 @@ def alone(model: Model) -> Blend:
     return Blend(network, width, shares=(0.0,), log_prior=(0.0, 0.0, 0.0, impossible))
 
 
-def _row(group: str, shots: int, both: Sequence[Results]) -> dict[str, Any]:
-    def of_users(result: Results, name: str) -> np.ndarray:
-        values = result.values[name][0]
-        defined = np.isfinite(values)
-        total = np.where(defined, values, 0).sum(axis=1)
-        return np.where(defined.any(1), total / np.maximum(defined.sum(1), 1), np.nan)
-
-    prior, own = (of_users(both[0], x) for x in ("generic_srocc", "srocc"))
-    if not shots:
-        own = prior
+def _row(
+    prior: Float[np.ndarray, " user"],
+    own: Float[np.ndarray, " user"],
+    without: Float[np.ndarray, " user"] | None,
+) -> dict[str, Any] | None:
+    """Means over the raters whose coefficients exist; None: there is none."""
     kept = np.isfinite(prior) & np.isfinite(own)
-    without = of_users(both[1], "srocc")[kept] if shots else None
+    if not kept.any():
+        return None
+    without = None if without is None else without[kept]
     gain = (own - prior)[kept]
-
-    def mean(values: np.ndarray | None) -> float | None:
-        values = _defined(values)
-        return round(float(values.mean()), 4) if len(values) else None
-
-    def error(values: np.ndarray | None) -> float | None:
-        values = _defined(values)
-        if len(values) < 2:
-            return None
-        return round(float(values.std(ddof=1) / np.sqrt(len(values))), 4)
-
     return {
-        "group": group,
-        "shots": shots,
         "users": int(kept.sum()),
-        "repeats": len(both[0].repeat),
-        "prior_srocc": mean(prior[kept]),
-        "srocc": mean(own[kept]),
-        "alone_srocc": mean(without),
+        "prior_srocc": _mean(prior[kept]),
+        "srocc": _mean(own[kept]),
+        "alone_srocc": _mean(without),
         "worse_share": round(float((gain < 0).mean()), 4),
-        "srocc_error": error(own[kept]),
-        "gain_error": error(gain),
-        "alone_error": error(without),
+        "srocc_error": _error(own[kept]),
+        "gain_error": _error(gain),
+        "alone_error": _error(without),
     }
+
+
+def _mean(values: np.ndarray | None) -> float | None:
+    values = _defined(values)
+    return round(float(values.mean()), 4) if len(values) else None
+
+
+def _error(values: np.ndarray | None) -> float | None:
+    values = _defined(values)
+    if len(values) < 2:
+        return None
+    return round(float(values.std(ddof=1) / np.sqrt(len(values))), 4)
 
 
 def _defined(values: np.ndarray | None) -> np.ndarray:

@@ -12,14 +12,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from configs.blend import built_in as experiment
+from configs.blend import oasis_built_in as experiment
 from jiaa.cli import built_in, problem, run
 from jiaa.cli.models import load
 from jiaa.serve import export as exporting
 
 
 def main() -> None:
-    """Trains `configs/blend/built_in.py` and writes the package's folder."""
+    """Trains `configs/blend/oasis_built_in.py` and writes the package's folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="a folder of OASIS")
     parser.add_argument(
@@ -66,7 +66,7 @@ person. `jiaa.load()` and the commands without `--prior` use it.
 
 - identity: IDENTITY
 - made by: `python scripts/built_in_prior.py --root FOLDER`, which is
-  `configs/blend/built_in.py`
+  `configs/blend/oasis_built_in.py`
 - saw: 387 photographs of OASIS (scenes, objects, animals; Kurdi, Lozano and Banaji,
   Behavior Research Methods 49, 2017) and 84,029 ratings of beauty, 1 to 7, by 653
   people (Brielmann and Pelli, 2019)
@@ -74,6 +74,9 @@ person. `jiaa.load()` and the commands without `--prior` use it.
   ICML 2019; Apache-2.0, a package of its own), one linear weight each, and the log
   probabilities of 16 hypotheses. Nothing in it gives back a photograph or anybody's
   rating: a weight is a sum over all photographs, of their mean over a hundred raters
+- arrays: `params/head/slow`, `params/head/bias`, `params/inner/log_prior`; and
+  `map/blocks/N/` with `mean`, `scale`, `weight`, and `anchors` and `frequencies`, which
+  are empty, where N is 0 to 4
 - licence: research use, as that of the ratings and photographs it learned from
 - good at: photographs of scenery, animals and everyday objects; people who agree with
   the crowd, and, from some ten ratings on, people who do not

@@ -235,6 +235,8 @@ def shrink(config, world):
         )
         if config.meta.outer == "blg":  # maml's inner level is adapt's
             config.meta.inner_steps = 1
+        if "strangers" in config.adapt.options:
+            config.adapt.options.strangers.episodes = 16
         if "steps" in config.adapt:
             config.adapt.steps = 2
     return config.lock()

@@ -2,13 +2,14 @@
 
 EfficientNet-Lite2 with ImageNet weights (the package of the extra `weights`) stays frozen;
 mean and deviation over positions of its last stages, and its logits, are five blocks,
-each brought to length 1, and means over three sizes of the whole photograph. The crowd is ridge regression of the training raters' mean; for
-each test rater hypotheses about how much of the crowd holds for them are averaged by
-evidence (`personalize.blend`), whose prior probabilities are learned from training raters
-and simulated strangers (`personalize.hyper_prior`).
+each brought to length 1, and means over three sizes of the whole photograph. The crowd is
+ridge regression of the training raters' mean; for each test rater hypotheses about how much
+of the crowd holds for them are averaged by evidence (`personalize.blend`), whose prior
+probabilities are learned from training raters and simulated strangers
+(`personalize.hyper_prior`).
 
-    python scripts/train.py    --config configs/blend/oasis_efficientnet_lite2.py --workdir runs/blend --config.data.root=FOLDER
-    python scripts/evaluate.py --config configs/blend/oasis_efficientnet_lite2.py --workdir runs/blend --config.data.root=FOLDER
+    python scripts/train.py    --config configs/blend/oasis_efficientnet_lite2.py --workdir runs/lite/blend --config.data.root=FOLDER
+    python scripts/evaluate.py --config configs/blend/oasis_efficientnet_lite2.py --workdir runs/lite/blend --config.data.root=FOLDER
 """
 
 from configs import common

@@ -3,9 +3,9 @@
 jiaa train       --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
 jiaa evaluate    --config configs/blg_piaa/oasis_squeezenet.py --workdir runs/blg
 jiaa report      runs/ba runs/blg -o report.html
-jiaa score       PHOTOS --prior runs/blg [--user taste.safetensors] -o scores.csv
-jiaa rate        PHOTOS --prior runs/blg
-jiaa personalize --ratings ratings.csv --photos PHOTOS --prior runs/blg
+jiaa score       PHOTOS [--prior runs/blg] [--user taste.safetensors] -o scores.csv
+jiaa rate        PHOTOS [--prior runs/blg]
+jiaa personalize --ratings ratings.csv --photos PHOTOS [--prior runs/blg]
 
 `jiaa COMMAND --help` lists a command's options.
 """

@@ -40,12 +40,12 @@ def completed(config: Config, learned: Learned) -> Learned:
     Raises:
       ImportError: their package is not installed; says how to install it.
       ValueError: the package is damaged or of another version.
-      ConfigError: no package has them.
+      ConfigError: no package has them, and `config.model.weights` names no file.
     """
     if learned.reads is not None or "backbone" in learned.variables["params"]:
         return learned
     backbone = config.model.backbone
-    path = weights.default_weights(backbone)
+    path = weights.weights_file(config.model.weights, backbone)
     if path is None:
         raise ConfigError(
             f"what was learned lacks the weights of its network, {backbone}, and no "

@@ -199,6 +199,7 @@ def _adapt_by(config: Config, method: str | None, whole: bool | None) -> None:
     if method not in (None, OWN, config.adapt.kind):
         config.adapt.kind = method
         config.adapt.options = ConfigDict()
+        config.adapt.learned = False  # a strength that another method has learned
 
 
 def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model:

@@ -93,11 +93,17 @@ def personalize(arguments: Sequence[str]) -> int:
     if not helps:
         mine = mine.like_the_prior()
     _tell_refitted(flags.out, model)
-    source = [os.fspath(flags.ratings), os.fspath(flags.photos)]
+    source = _source(flags.ratings, flags.photos, flags.worker)
     path = save_taste(flags.out, mine, learned_from=source)
     whose = "the taste" if helps else "the prior's own ranking, in place of the taste"
     print(f"{path}: {whose} of {len(stars)} ratings, {path.stat().st_size:,} bytes")
     return _tell_failures(failures)
+
+
+def _source(ratings: Path, photos: Path, worker: str | None = None) -> list[str]:
+    """What a taste tells of where it comes from, as it was given."""
+    given = [os.fspath(ratings), os.fspath(photos)]
+    return given if worker is None else [*given, worker]
 
 
 def _tell_share(mine: Model) -> None:
@@ -132,6 +138,8 @@ def rate(arguments: Sequence[str]) -> int:
     model = _opened(flags, method=flags.method, scale=(low, high))
     model = _reading(model, _features(flags), [album.root])
     OwnRatings(flags.ratings, scale=model.scale)  # wrong rows are told before the work
+    if flags.out is not None:
+        _tell_refitted(flags.out, model)
     rows, content, failures = _encoded(model, album.paths, flags)
     _tell_failures(failures)
     session = Session(
@@ -140,6 +148,7 @@ def rate(arguments: Sequence[str]) -> int:
         content,
         ratings=flags.ratings,
         taste=flags.out,
+        source=_source(flags.ratings, flags.photos),
         asker=make_asker(flags.ask, model, content),
     )
     server = server_module.Server(session, port=flags.port)

@@ -31,7 +31,7 @@ def load_folder(
     *,
     name: str | None = None,
     scale: Scale = (1, 5),
-    test_users: Collection[str] | float | None = None,
+    test_users: Collection[str] | float | int | None = None,
     share_images: bool = True,
     mixed_raters: MixedRaters = "error",
     seed: int = 0,
@@ -307,16 +307,17 @@ def _nobody_held_out(folder: Folder) -> dict[str, Any]:
 
 def _as_chosen(
     folder: Folder,
-    test_users: Collection[str] | float,
+    test_users: Collection[str] | float | int,
     *,
     seed: int,
     share_images: bool,
 ) -> dict[str, Any]:
     """The folder's splits by test users, whatever images.csv says."""
-    if test_users in (0, ()):
-        return _nobody_held_out(folder)
     if isinstance(test_users, str):
         test_users = (test_users,)  # one name, not a collection of letters
+    share = isinstance(test_users, int | float)
+    if test_users == 0 if share else not len(test_users):
+        return _nobody_held_out(folder)
     names = rating_counts(folder.ratings)
     user_split = split_users(names, test=test_users, seed=seed)
     held_out = None if share_images else _held_out(folder.ratings, user_split)

@@ -61,7 +61,8 @@ class Trunk:
     """
 
     model: nn.Module
-    variables: PyTree
+    # JAX represents what it traces in text; that of all weights takes half a second.
+    variables: PyTree = dataclasses.field(repr=False)
     views: tuple[ImageView, ...]
     taps: Taps = ()
     five_crops: int = 0

@@ -260,7 +260,15 @@ class Model:
         """`adapt`, of what `encode` gave."""
         unit = self.to_unit(np.asarray(stars, np.float32), count=len(content))
         room, key = capacity(len(content)), jax.random.key(0) if key is None else key
-        adapted = self._learned(padded(content, room), unit, key)
+        adapted = _adapted(
+            self.prior,
+            self.feature_map,
+            jnp.asarray(padded(content, room)),
+            jnp.asarray(padded(unit, room)),
+            jnp.arange(room) < len(unit),
+            key,
+            personalizer=self.personalizer,
+        )
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(adapted)):
             raise FloatingPointError(
                 f"adapting to {len(content)} ratings gave values that are not finite; "
@@ -270,23 +278,10 @@ class Model:
 
     def like_the_prior(self) -> "Model":
         """The same person's model as if they had rated nothing: the prior's ranking."""
-        shape = (self.encoder.width,) if self.encoder.width else (*self.encoder.size, 3)
-        kind = np.float32 if self.encoder.width else np.uint8
-        nothing = np.zeros((self.room, *shape), kind)
-        adapted = self._learned(nothing, np.zeros(0, np.float32), jax.random.key(0))
-        return self.replace(adapted=adapted)
-
-    def _learned(self, content: np.ndarray, unit: np.ndarray, key: Array) -> PyTree:
-        """What the first rows of `content`, one for each of `unit`, change."""
-        return _adapted(
-            self.prior,
-            self.feature_map,
-            jnp.asarray(content),
-            jnp.asarray(padded(unit, len(content))),
-            jnp.arange(len(content)) < len(unit),
-            key,
-            personalizer=self.personalizer,
-        )
+        method: Any = self.personalizer
+        if hasattr(method, "shots"):  # its state is as long as a support set
+            method = dataclasses.replace(method, shots=self.room)
+        return self.replace(adapted=method.init(self.prior))
 
     @property
     def share(self) -> float | None:

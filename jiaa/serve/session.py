@@ -8,6 +8,7 @@ import functools
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from jiaa.serve.album import Album
 from jiaa.serve.asking import learned_from
 from jiaa.serve.model import Model, capacity
 from jiaa.serve.ratings import OwnRatings
+from jiaa.serve.taste import save as save_taste
 from jiaa.types import Episode, Examples
 
 ROOM = 64  # ratings that the first compiled program holds; doubled before it is full
@@ -42,6 +44,7 @@ class Session:
         *,
         ratings: AnyPath,
         taste: AnyPath | None = None,
+        source: Sequence[str] = (),
         asker: Asker | None = None,
     ):
         """Goes on where `ratings` stops, and compiles what an update needs.
@@ -52,6 +55,7 @@ class Session:
           content: theirs, from `model.encode`.
           ratings: ratings.csv, read if it is there and rewritten at each rating.
           taste: where to keep the taste file as well.
+          source: `learned_from` of that file (`taste.Info`).
           asker: chooses the questions, rows of the album; by default `Design` on the
             features that the model learns from.
 
@@ -61,6 +65,7 @@ class Session:
         self.album = album
         self._ratings = OwnRatings(ratings, scale=model.scale)
         self._model, self._taste = model, taste
+        self._source = source
         self._store = model.store(content)
         self._rows = {name: row for row, name in enumerate(album.names)}
         self._lock = threading.RLock()
@@ -288,7 +293,7 @@ class Session:
             adapted=adapted if rated else None, ratings=rated, room=room
         )
         if rated and self._taste is not None:
-            self._model.save_taste(self._taste)
+            save_taste(self._taste, self._model, learned_from=self._source)
 
     def _compiled(self, room: int) -> Any:
         """The program that learns up to `room` ratings."""

@@ -29,6 +29,7 @@ HEADER_LIMIT = 1 << 20  # bytes of names and text; a taste has a few hundred
 ROOM_LIMIT = 1 << 15  # ratings of one person
 # Of an optimizer, to go on from; all ratings are learned again instead.
 LEFT_OUT = ("moments",)
+DEFAULT_METHOD = "blend"  # of `jiaa personalize`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Info:
       scale: (low, high) stars of the person's ratings.
       ratings: how many were learned from.
       room: `Model.room`.
-      learned_from: the ratings' file and the photographs' folder as they were given;
-        (): not told. An export's taste does not tell.
+      learned_from: the ratings' file, the photographs' folder and, where the file has
+        several people, the person, as they were given; (): not told. An export's taste
+        does not tell.
     """
 
     prior: str
@@ -234,11 +236,14 @@ def _name(path: Any) -> str:
 
 def _refused(path: Path, why: str, info: Info | None = None) -> ValueError:
     again = "jiaa personalize"
-    if info is not None and len(info.learned_from) == 2:
-        ratings, photos = map(shlex.quote, info.learned_from)
-        scale = " ".join(f"{end:g}" for end in info.scale)
-        again += f" --ratings {ratings} --photos {photos} --scale {scale}"
-        again += f" -o {shlex.quote(str(path))}"
+    if info is not None and len(info.learned_from) in (2, 3):
+        flags = ("--ratings", "--photos", "--worker")[: len(info.learned_from)]
+        pairs = zip(flags, info.learned_from, strict=True)
+        words = [word for pair in pairs for word in pair]
+        words += ["--scale", *(f"{end:g}" for end in info.scale), "-o", str(path)]
+        if info.method != DEFAULT_METHOD:
+            words += ["--method", info.method]
+        again = f"{again} {shlex.join(words)}"
     return ValueError(
         f"{path} is not a taste of this prior: {why}. Learn it again from the ratings, "
         f"with the --prior of today: {again}"

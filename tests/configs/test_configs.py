@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jiaa.cli import build, learners, run
+from jiaa.data import DataError
 from jiaa.types import ImageStore, UserTasks
 
 NAMES = experiments.names()
@@ -100,6 +101,10 @@ def test_users_of_a_whole_network_are_mapped_one_by_one_on_a_cpu(caplog):
 
 def train_and_evaluate(config, workdir):
     assert run.train(config, workdir, progress=False).stat().st_size > 0
+    if config.data.get("test_users") == ():
+        with pytest.raises(DataError, match="no 'test' users"):
+            run.evaluate(config, workdir, progress=False)
+        return
     summary = json.loads(run.evaluate(config, workdir, progress=False).read_text())
     assert (summary["method"], summary["dataset"]) == (config.method, config.dataset)
     rows = summary["results"]

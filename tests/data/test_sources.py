@@ -15,6 +15,8 @@ RATINGS = "worker,image,score\n" + "".join(
     for level, image in enumerate("abc")
 )
 
+DESCRIBED = "image,split\na.jpg,train\nb.jpg,test\nc.jpg,test\n"
+
 
 def load(root, **options):
     return jiaa.data.load("folder", root=root, progress=False, image_size=8, **options)
@@ -51,6 +53,18 @@ def test_test_users_by_name_and_by_share(tmp_path):
     assert named.raters.tolist() == [5, 5, 5]
     share = load(root, test_users=0.5, seed=3)
     assert len(share.split("test")) == len(share.split("train")) == 3
+
+
+@pytest.mark.parametrize("nobody", [0, 0.0, (), []])
+@pytest.mark.parametrize("images", ["", DESCRIBED])
+def test_no_test_users_hold_nobody_out_whatever_images_csv_says(
+    tmp_path, nobody, images
+):
+    dataset = load(write_folder(tmp_path, RATINGS, images=images), test_users=nobody)
+    assert len(dataset.split("train")) == 6
+    assert dataset.generic_ids().tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match="no 'test' users"):
+        dataset.split("test")
 
 
 def test_one_test_user_is_a_name_not_a_list_of_letters(tmp_path):
