@@ -6,7 +6,7 @@ from experiments import glancing
 from PIL import Image
 
 import jiaa
-from configs.blend.oasis_efficientnet_lite2 import SHAPES
+from configs.blend.oasis_efficientnet_lite2_one_view import SHAPES
 from jiaa.data.images import ImageError, decode_resized, nearest_shape
 from jiaa.serve.photos import decode_batches, decode_photo
 
