@@ -132,7 +132,7 @@ def test_a_newcomer_gets_from_photographs_to_a_ranking_of_their_own(
 @pytest.mark.data
 @pytest.mark.slow
 def test_the_command_makes_the_package_again(oasis_root, tmp_path):
-    """All photographs and raters; a minute and a half."""
+    """All photographs and raters: half a minute of a core."""
     from scripts import built_in_prior
 
     built_in_prior.make(oasis_root, tmp_path / "run", tmp_path / "out")
