@@ -30,7 +30,6 @@ OWN_BACKBONE = (
     "ba_piaa/oasis_squeezenet",
     "blg_piaa/synthetic_resnet18",
     "blend/oasis_efficientnet_lite2",
-    "pam/flickr_aes_inception_bn",
     "ridge/folder_features",
 )
 
