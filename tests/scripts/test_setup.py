@@ -161,3 +161,10 @@ def test_every_direct_dependency_is_pinned():
 def test_the_stamp_tells_what_is_installed(setup):
     setup.run("dev")
     assert json.loads(setup.STAMP.read_text())["extras"] == ["dev"]
+
+
+def test_the_oracle_is_torch_on_the_python_that_has_a_small_one():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    only = "; python_version < '3.12'"
+    assert extras["oracle"] == [f"{name}{only}" for name in extras["torch"]]
