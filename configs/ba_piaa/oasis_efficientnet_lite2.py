@@ -27,7 +27,7 @@ def see(config):
     config.trunk.sizes = SIZES
     config.trunk.five_crops = 0
     config.trunk.flip = False
-    config.trunk.map_options = {"gamma": 0.5, "waves": 4096}
+    config.trunk.map_options = {"gamma": 0.5, "waves": 2048}
     config.generic.strength = 0.1
     return config
 
