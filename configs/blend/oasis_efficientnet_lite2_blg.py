@@ -1,0 +1,20 @@
+"""The blended taste on BLG-PIAA's prior: OASIS through EfficientNet-Lite2.
+
+The crowd is BLG-PIAA's generic score, and the own taste has the kernel of its warped features
+(configs/blg_piaa/oasis_efficientnet_lite2.py), which is a Gaussian one already and gets no
+further curvature. The hyper-prior is learned beside the generic prior, before meta-training.
+
+    python scripts/train.py    --config configs/blend/oasis_efficientnet_lite2_blg.py --workdir runs/lite/blend_blg --config.data.root=FOLDER
+    python scripts/evaluate.py --config configs/blend/oasis_efficientnet_lite2_blg.py --workdir runs/lite/blend_blg --config.data.root=FOLDER
+"""
+
+from configs.blg_piaa import oasis_efficientnet_lite2
+
+
+def get_config():
+    config = oasis_efficientnet_lite2.get_config()
+    config.method = "blend_blg"
+    config.adapt.kind = "blend"
+    config.adapt.learned = True
+    config.adapt.options = {"curvature": 0.0}
+    return config
