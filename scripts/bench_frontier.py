@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 # `scripts` is imported from the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -47,7 +48,6 @@ from scripts._frontier import srocc_of_settings
 from scripts.bench_personal import ALL, as_a_person, groups, scale_of
 
 BUILT_IN = "built-in"
-SHARES = {0.0: "none", 0.25: "¼", 0.5: "½", 0.75: "¾", 1.0: "all"}
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
         flags.out.parent.mkdir(parents=True, exist_ok=True)
         flags.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if flags.figure:
-        save(figure(found["x"], found["y"]), flags.figure)
+        _small(save(figure(found["x"], found["y"]), flags.figure))
 
 
 def run(flags: argparse.Namespace) -> dict[str, Any]:
@@ -85,10 +85,18 @@ def run(flags: argparse.Namespace) -> dict[str, Any]:
     log_priors = np.stack([_log_prior(name, one) for name, one in models.items()])
     made = {}
     for side in ("x", "y"):
-        own = {k[2:]: v for k, v in vars(flags).items() if k.startswith(f"{side}_")}
+        own = {
+            name: getattr(flags, f"{side}_{name}")
+            for name in ("prior", "raters", "split", "shots")
+        }
         own |= {"root": getattr(flags, side), "cache": flags.cache}
+        own["by"] = flags.y_by if side == "y" else None
         options = {"repeats": flags.repeats, "seed": flags.seed}
         made[side] = measure(names, log_priors, **own, **options)
+    made["x"]["root"] = flags.x_name or made["x"]["root"]
+    shown = dict(text.split("=", 1) for text in flags.y_names)
+    for row in made["y"]["groups"]:
+        row["group"] = shown.get(row["group"], row["group"])
     return {"hypotheses": list(blends.pop()), **made}
 
 
@@ -119,7 +127,7 @@ def measure(
     cache: Path,
     repeats: int,
     seed: int,
-    by: str | None = None,
+    by: str | None,
 ) -> dict[str, Any]:
     """All settings on a folder: of all its pictures, or of each value of column `by`.
 
@@ -220,7 +228,8 @@ def _mean_error(values: Float[np.ndarray, " user"]) -> tuple[float, float]:
 def table(x: dict[str, Any], y: dict[str, Any]) -> str:
     """A row a setting, a column a group and number of ratings; best in a column bold.
 
-    The blend's own row of each folder is marked with a star; ± is its standard error.
+    A star marks the blend with the log prior of the folder's own prior; ± is its
+    standard error over raters, and in the last row that of the difference.
     """
     columns = [(x["root"], one) for one in x["groups"]]
     columns += [(one["group"], one) for one in y["groups"]]
@@ -238,6 +247,12 @@ def table(x: dict[str, Any], y: dict[str, Any]) -> str:
             text += f" ± {this['error']:.3f}" if blended else ""
             cells.append(text + (" ★" if this.get("own") else ""))
         lines.append(f"| {row['name']} | {' | '.join(cells)} |")
+    ahead = []
+    for _, one in columns:
+        fixed = [row for row in one["settings"] if row["share"] is not None]
+        found = max(fixed, key=lambda row: row["srocc"])
+        ahead.append(f"{-found['behind']:+.3f} ± {found['behind_error']:.3f}")
+    lines.append(f"| best fixed setting of the column over ★ | {' | '.join(ahead)} |")
     return "\n".join(lines)
 
 
@@ -245,63 +260,68 @@ def figure(x: dict[str, Any], y: dict[str, Any]) -> Figure:
     """A row of panels a number of own ratings, a column a group of `y`."""
     names = list(dict.fromkeys(one["group"] for one in y["groups"]))
     rows = len(x["groups"])
-    made = Figure(figsize=(4.2 * len(names) + 0.4, 3.7 * rows), layout="constrained")
+    made = Figure(figsize=(3.9 * len(names) + 0.4, 3.3 * rows), layout="constrained")
     panels = made.subplots(rows, len(names), squeeze=False)
     for line, right in zip(panels, x["groups"], strict=True):
         for axes, name in zip(line, names, strict=True):
             ups = [one for one in y["groups"] if one["group"] == name]
             up = ups[x["groups"].index(right)]
             _panel(axes, right["settings"], up["settings"])
-            counts = f"{right['shots']}"
-            if right["shots"] != up["shots"]:
-                counts += f" / {up['shots']}"
-            axes.set_title(f"{name}, {counts} own ratings", fontsize=10)
-            axes.set_xlabel(f"{x['root']}: rank correlation (SROCC)")
-            axes.set_ylabel(f"{name}: rank correlation (SROCC)")
+            for told, side, one in (
+                (axes.set_xlabel, x["root"], right),
+                (axes.set_ylabel, name, up),
+            ):
+                told(f"{side}: SROCC with {one['shots']} own ratings", fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    below = {"loc": "outside lower center", "ncols": 3, "frameon": False}
-    made.legend(handles, labels, fontsize=8.5, **below)
+    below = {"loc": "outside lower center", "ncols": 4, "frameon": False}
+    said = "beside the dots: the share of the crowd"
+    legend = made.legend(handles, labels, fontsize=9, title=said, **below)
+    legend.get_title().set_fontsize(9)
     return made
 
 
 def _panel(
     axes: Axes, right: Sequence[dict[str, Any]], up: Sequence[dict[str, Any]]
 ) -> None:
-    """One line a strength through its shares, exactly the crowd, and the blend."""
+    """A line a strength through its shares of the crowd, and the blend.
+
+    The shares are written beside the first line and, at its ends, the last. Exactly the
+    crowd, far below, is told in a corner.
+    """
     pairs = list(zip(right, up, strict=True))
     strengths = sorted({a["strength"] for a, _ in pairs if a["strength"]})
     for index, strength in enumerate(strengths):
         chosen = [(a, b) for a, b in pairs if a["strength"] == strength]
-        across = [a["srocc"] for a, _ in chosen]
-        above = [b["srocc"] for _, b in chosen]
+        places = [(a["srocc"], b["srocc"]) for a, b in chosen]
         color, marker = series(index + 1)
         look = {"color": color, "marker": marker, "markersize": 4, "linewidth": 1}
-        axes.plot(across, above, label=f"own taste {strength:g}", **look)
-        for a, b in chosen:
-            text = SHARES.get(a["share"], f"{a['share']:g}")
-            place = {"xytext": (3, 3), "textcoords": "offset points"}
-            axes.annotate(
-                text, (a["srocc"], b["srocc"]), color=color, fontsize=7, **place
-            )
-    ((a, b),) = (pair for pair in pairs if pair[0]["strength"] == 0)
-    look = {"color": "0.4", "marker": "x", "linestyle": ""}
-    axes.plot([a["srocc"]], [b["srocc"]], label="exactly the crowd", **look)
-    (mine,) = (a for a, _ in pairs if a.get("own"))
-    (yours,) = (b for _, b in pairs if b.get("own"))
-    label = "the blend, ± standard error over raters"
+        label = f"own taste {strength:g}"
+        axes.plot(*np.transpose(places), label=label, **look)
+        if index in (0, len(strengths) - 1):
+            left = index > 0
+            for place, (a, _) in zip(places, chosen, strict=True):
+                offset = (-5, -8) if left else (5, 1)
+                where = {"xytext": offset, "textcoords": "offset points"}
+                where |= {"ha": "right" if left else "left", "fontsize": 7}
+                axes.annotate(f"{a['share']:g}", place, color=color, **where)
+    (mine,) = (a["srocc"] for a, _ in pairs if a.get("own"))
+    (yours,) = (b["srocc"] for _, b in pairs if b.get("own"))
     look = {"color": series(0)[0], "marker": "*", "markersize": 13, "linestyle": ""}
-    axes.plot([mine["srocc"]], [yours["srocc"]], label=label, zorder=5, **look)
-    for xs, ys in (
-        (_around(mine), [yours["srocc"]] * 2),
-        ([mine["srocc"]] * 2, _around(yours)),
-    ):
-        axes.plot(xs, ys, color=series(0)[0], linewidth=1, alpha=0.6, zorder=4)
+    axes.plot([mine], [yours], label="the blend", zorder=5, **look)
+    ((a, b),) = (pair for pair in pairs if pair[0]["strength"] == 0)
+    told = f"exactly the crowd: {a['srocc']:.3f}, {b['srocc']:.3f}"
+    axes.text(0.03, 0.03, told, transform=axes.transAxes, fontsize=7.5, color="0.35")
+    axes.margins(0.1, 0.14)
     tidy(axes)
+    axes.tick_params(labelsize=8)
     axes.grid(axis="x", color="0.9", linewidth=0.8)
 
 
-def _around(row: dict[str, Any]) -> list[float]:
-    return [row["srocc"] - row["error"], row["srocc"] + row["error"]]
+def _small(path: Path) -> None:
+    """The picture again in 48 colours: a third of the bytes."""
+    with Image.open(path) as opened:
+        reduced = opened.convert("RGB").quantize(48, dither=Image.Dither.NONE)
+    reduced.save(path, optimize=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -315,6 +335,14 @@ def _parser() -> argparse.ArgumentParser:
         add(f"{folder}-split", choices=("train", "test"), default="test")
         add(f"{folder}-shots", type=int, nargs="+", default=shots, help="own ratings")
     add("--y-by", metavar="COLUMN", help="of images.csv: a panel for each value")
+    add("--x-name", help="in the figure and the table (the folder's)")
+    add(
+        "--y-names",
+        nargs="*",
+        default=[],
+        metavar="VALUE=NAME",
+        help="of groups, such as a=art",
+    )
     add("--also", nargs="*", default=[], help="runs whose log priors are tried as well")
     add("--repeats", type=int, default=10, help="random splits (10)")
     add("--seed", type=int, default=0, help="of the splits (0)")

@@ -113,9 +113,9 @@ def test_the_figure_has_a_line_a_strength_and_a_star_for_the_blend(blend):
     lines = {line.get_label(): line.get_xydata() for line in axes.lines}
     np.testing.assert_allclose(lines["own taste 1"], means[:, 0:6:2].T, atol=1e-4)
     np.testing.assert_allclose(lines["own taste 10"], means[:, 1:6:2].T, atol=1e-4)
-    star = next(label for label in lines if "blend" in label)
-    np.testing.assert_allclose(lines[star], means[None, :, -1], atol=1e-4)
-    assert "art" in axes.get_title()
+    np.testing.assert_allclose(lines["the blend"], means[None, :, -1], atol=1e-4)
+    assert axes.get_xlabel() == "oasis: SROCC with 10 own ratings"
+    assert axes.get_ylabel() == "art: SROCC with 10 own ratings"
 
 
 def test_each_setting_is_told_with_its_distance_from_the_blend(blend):
@@ -131,3 +131,14 @@ def test_each_setting_is_told_with_its_distance_from_the_blend(blend):
     assert rows[0]["behind"] == pytest.approx(0.4)
     assert rows[0]["behind_error"] == 0
     assert rows[-1]["behind"] == 0
+
+
+def test_the_table_tells_how_far_the_best_fixed_setting_is_ahead(blend):
+    count = len(blend.hypotheses) + 1
+    values = np.tile(np.linspace(0.5, 0.1, count), (3, 1))
+    x, y = (axis_of(blend, name, name, values) for name in ("oasis", "art"))
+    lines = bench_frontier.table(x, y).splitlines()
+    assert lines[0] == "| setting | oasis, 10 | art, 10 |"
+    assert "**0.500**" in lines[2]
+    assert lines[-2].startswith("| blend, a run | 0.100 ± 0.000 ★ |")
+    assert lines[-1].endswith("| +0.400 ± 0.000 | +0.400 ± 0.000 |")
