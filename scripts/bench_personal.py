@@ -109,14 +109,16 @@ def scale_of(root: Path) -> tuple[float, float]:
     raise DataError(f"{path}: scores on none of {SCALES}; name it: --scale LOW HIGH")
 
 
-def groups(folder: Folder, *, by: str | None, raters: str) -> list[Group]:
-    """All pictures that count, and those of each value of the column `by`.
+def groups(
+    folder: Folder, *, by: str | None, raters: str, split: str = "test"
+) -> list[Group]:
+    """All pictures of a split, and those of each value of the column `by`.
 
     Raises:
       ValueError: images.csv has no such column, or nobody is left.
     """
     names = np.asarray(folder.image_names)
-    counts = np.asarray([folder.image_split.get(x, "test") == "test" for x in names])
+    counts = np.asarray([folder.image_split.get(x, split) == split for x in names])
     chosen = [(ALL, counts)]
     if by is not None:
         if by not in folder.metadata:
@@ -157,7 +159,7 @@ def measure(
 
     Raters need two ratings more than the shots; those with fewer are left out.
     """
-    tasks = _as_a_person(model, group.tasks)
+    tasks = as_a_person(model, group.tasks)
     counts = np.asarray(tasks.mask).sum(axis=1)
     rows = []
     for count in shots:
@@ -180,7 +182,7 @@ def measure(
     return rows
 
 
-def _as_a_person(model: Model, tasks: UserTasks) -> UserTasks:
+def as_a_person(model: Model, tasks: UserTasks) -> UserTasks:
     """Unit scores on the prior's scale, as the model has a person's."""
     mask = np.asarray(tasks.mask)
     stars = (np.asarray(tasks.scores)[mask] * model.scale[1]).astype(np.float32)

