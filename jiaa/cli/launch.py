@@ -81,7 +81,7 @@ def in_words(error: BaseException, *, options: str = DATASET_OPTIONS) -> str:
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.errno in FULL:
         said += ". Make room and give the same command: it takes up what is there"
-    if isinstance(error, DataError):
+    if isinstance(error, DataError) and options:
         said += f"\n({options})"
     return said
 

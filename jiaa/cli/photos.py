@@ -29,7 +29,7 @@ from jiaa.serve.ratings import OwnRatings, read_rated
 from jiaa.serve.session import Session
 from jiaa.serve.taste import read_info
 from jiaa.serve.taste import save as save_taste
-from jiaa.serve.validation import FEWEST, cross_validate
+from jiaa.serve.validation import FEWEST, Validation, cross_validate
 
 OPTIONS = "The scale of your stars is set by --scale LOW HIGH."
 UNREADABLE = 3  # exit code: all is done, but some photographs could not be read
@@ -81,15 +81,8 @@ def personalize(arguments: Sequence[str]) -> int:
     stars = np.asarray(rated.stars, np.float32)[rows]
     found = cross_validate(model, content, stars)
     mine = model.adapt_encoded(content, stars)
-    _tell_share(mine)
-    if found is None:
-        print(
-            f"{len(stars)} ratings say nothing about themselves; {FEWEST} at least, "
-            "not all equal, are needed for a cross-validated SROCC. Rate more"
-        )
-    else:
-        print(found)
-    helps = found is None or found.helps
+    helps = np.ptp(stars) > 0 and (found is None or found.helps)
+    _tell_worth(mine, stars, found)
     if not helps:
         mine = mine.like_the_prior()
     _tell_refitted(flags.out, model)
@@ -106,11 +99,24 @@ def _source(ratings: Path, photos: Path, worker: str | None = None) -> list[str]
     return given if worker is None else [*given, worker]
 
 
-def _tell_share(mine: Model) -> None:
-    """How much of the prior holds for the person, where the method tells."""
-    share = mine.share
-    if share is not None:
-        print(f"you agree with the crowd about {100 * min(max(share, 0), 1):.0f} %")
+def _tell_worth(mine: Model, stars: np.ndarray, found: Validation | None) -> None:
+    """How much of the prior holds for the person, and what the ratings are worth."""
+    if np.ptp(stars) == 0:
+        print(
+            f"all {len(stars)} ratings are {stars[0]:g}: they do not say what you like "
+            "better. Rate photographs that you like more, and less"
+        )
+        return
+    if mine.share is not None:
+        share = 100 * min(max(mine.share, 0), 1)
+        print(f"you agree with the crowd about {share:.0f} %")
+    if found is None:
+        print(
+            f"{len(stars)} ratings are too few to check whether they help ({FEWEST} "
+            "at least, not all equal); all of them were learned. Rate more"
+        )
+    else:
+        print(found)
 
 
 def _tell_refitted(path: Path, model: Model) -> None:
@@ -397,6 +403,7 @@ def run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> in
     try:
         return command(arguments)
     except EXPECTED as error:
-        sys.exit(f"jiaa: {in_words(error, options=OPTIONS)}")
+        options = OPTIONS if "scale" in str(error) else ""
+        sys.exit(f"jiaa: {in_words(error, options=options)}")
     except KeyboardInterrupt:
         sys.exit("jiaa: interrupted; the same command goes on from here")

@@ -12,8 +12,9 @@ from jiaa.evaluate import personalization
 from jiaa.serve.model import Model, capacity, padded
 from jiaa.types import UserTasks
 
-FEWEST = 10  # ratings; with fewer, a coefficient of two held-back ratings says nothing
+FEWEST = 10  # ratings; with fewer there are too few to learn from and to hold back
 HELD_BACK = 0.2
+LEAST_HELD_BACK = 5  # the coefficient of two is one of -1 and 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ def cross_validate(
       model: its own taste plays no part.
       content: of the rated photographs, from `model.encode`.
       stars: in `model.scale`.
-      shots: ratings to learn from; four fifths of all by default.
+      shots: ratings to learn from; all but a fifth, and but five at least, by default.
       splits: how many.
       key: of the splits.
 
@@ -98,7 +99,7 @@ def cross_validate(
     count = len(unit)
     if count < FEWEST or np.ptp(unit) == 0:
         return None
-    shots = shots or round((1 - HELD_BACK) * count)
+    shots = shots or count - max(LEAST_HELD_BACK, round(HELD_BACK * count))
     room = capacity(count)
     results = personalization(
         model.personalizer,

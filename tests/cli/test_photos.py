@@ -160,7 +160,7 @@ def test_a_taste_is_cross_validated_and_moves_the_ranking(
     path.write_text("image,score\n" + "".join(rows))
     assert personalize(path, "--method", "ridge") == 0
     said = capsys.readouterr().out
-    pattern = r"SROCC on 3 ratings held back, \d+ splits: before (\S+), after (\S+) "
+    pattern = r"SROCC on 5 ratings held back, \d+ splits: before (\S+), after (\S+) "
     before, after = map(float, re.search(pattern, said).groups())
     assert before < after <= 1
     assert re.search(r"me\.safetensors: the taste of 15 ratings, [\d,]+ bytes", said)
@@ -173,9 +173,13 @@ def test_a_taste_is_cross_validated_and_moves_the_ranking(
 def test_too_few_ratings_say_so(personalize, images, tmp_path, capsys):
     names = sorted(path.name for path in images.iterdir())[:5]
     path = tmp_path / "few.csv"
-    path.write_text("image,score\n" + "".join(f"{name},3\n" for name in names))
+    rows = (f"{name},{1 + number}\n" for number, name in enumerate(names))
+    path.write_text("image,score\n" + "".join(rows))
     assert personalize(path, "--method", "ridge") == 0
-    assert "5 ratings say nothing about themselves; 10" in capsys.readouterr().out
+    assert (
+        "5 ratings are too few to check whether they help (10"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("scale", [("5", "1"), ("3", "3"), ("1", "inf")])
@@ -304,3 +308,16 @@ def test_a_killed_rating_page_loses_nothing_and_goes_on(
     assert photos.rate(rating_flags(images, finished_run, tmp_path)) == 0
     for key in ("rated", "question"):
         assert views[0][key] == state[key]
+
+
+def test_equal_ratings_are_told_and_keep_the_priors_ranking(
+    tmp_path, images, personalize, capsys
+):
+    names = [path.name for path in sorted(images.iterdir())][:12]
+    path = tmp_path / "equal.csv"
+    path.write_text("image,score\n" + "".join(f"{name},4\n" for name in names))
+    assert personalize(path) == 0
+    said = capsys.readouterr().out
+    assert "all 12 ratings are 4: they do not say what you like better" in said
+    assert "the prior's own ranking" in said
+    assert "crowd" not in said
