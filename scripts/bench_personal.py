@@ -36,6 +36,7 @@ from jiaa.serve.model import Model
 from jiaa.types import UserTasks
 
 ALL = "all"
+OPTIONS = "The scale of the scores is set by --scale LOW HIGH."
 SCALES = ((0, 1), (1, 5), (1, 7), (0, 10), (0, 100))  # the first that holds all scores
 
 
@@ -58,13 +59,14 @@ def main() -> None:
     """Measures a prior and a method on a folder; writes JSON and prints a table."""
     flags = _parser().parse_args()
     try:
+        if flags.out:
+            flags.out.parent.mkdir(parents=True, exist_ok=True)
         found = run(flags)
+        print(table(found["rows"]))
+        if flags.out:
+            flags.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     except EXPECTED as error:
-        sys.exit(in_words(error))
-    print(table(found["rows"]))
-    if flags.out:
-        flags.out.parent.mkdir(parents=True, exist_ok=True)
-        flags.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        sys.exit(in_words(error, options=OPTIONS))
 
 
 def run(flags: argparse.Namespace) -> dict[str, Any]:
@@ -103,8 +105,10 @@ def scale_of(root: Path) -> tuple[float, float]:
     table = read_table(path, required=("image", "score"))
     scores = [parse_number(row.values["score"]) for row in table.rows]
     known = [x for x in scores if x is not None]
+    if not known:
+        raise DataError(f"{path}: no score is a number; expected a column of them")
     for low, high in SCALES:
-        if known and low <= min(known) and max(known) <= high:
+        if low <= min(known) and max(known) <= high:
             return low, high
     raise DataError(f"{path}: scores on none of {SCALES}; name it: --scale LOW HIGH")
 
@@ -113,6 +117,9 @@ def groups(
     folder: Folder, *, by: str | None, raters: str, split: str = "test"
 ) -> list[Group]:
     """All pictures of a split, and those of each value of the column `by`.
+
+    Pictures without a value are in no group of the column, and a group that none of
+    the raters rated is left out.
 
     Raises:
       ValueError: images.csv has no such column, or nobody is left.
@@ -125,14 +132,22 @@ def groups(
             known = ", ".join(folder.metadata) or "none"
             raise ValueError(f"--group-by {by}: images.csv has {known}; name one")
         column = np.asarray(folder.metadata[by]).astype(str)
-        chosen += [(x, counts & (column == x)) for x in sorted(set(column[counts]))]
+        values = sorted(set(column[counts].tolist()) - {""})
+        chosen += [(x, counts & (column == x)) for x in values]
     rows = {name: row for row, name in enumerate(folder.image_names)}
     made = []
     for name, mask in chosen:
         kept = np.isin(folder.ratings.image, names[mask])
         kept &= np.asarray([_counts(str(x), raters) for x in folder.ratings.worker])
         if not kept.any():
-            raise ValueError(f"nobody of --raters {raters} rated a picture of {name!r}")
+            if made:
+                print(f"{name}: nobody of --raters {raters} rated one of its pictures")
+                continue
+            raise ValueError(
+                f"nobody of --raters {raters} rated one of {counts.sum()} pictures: "
+                "those of the split 'test', or all where images.csv has no split. "
+                "Choose other raters, or correct the splits"
+            )
         ratings = select(folder.ratings, kept)
         workers = sorted(set(ratings.worker.tolist()))
         ids = {number: worker for worker, number in user_ids(workers).items()}

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -132,7 +133,8 @@ def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Person
     where = "adapt.options"
     if kind == "blend":
         options.pop(STRANGERS, None)
-        return construct(where, Blend, model=loop.model, width=width, **options)
+        blend = functools.partial(Blend, model=loop.model, width=width)
+        return construct(where, blend, **options)
     if kind in REGRESSORS:
         own = {name: options.pop(name) for name in RESIDUAL if name in options}
         regressor = construct(where, REGRESSORS[kind], **options)
@@ -145,7 +147,11 @@ def personalizer(config: Config, loop: inner.InnerLoop, *, width: int) -> Person
 def strangers(config: Config) -> Strangers:
     """How the hyper-prior of a blend is learned: `config.adapt.options.strangers`."""
     options = plain(config.adapt.options).get(STRANGERS, {})
-    return construct(f"adapt.options.{STRANGERS}", Strangers, **options)
+    where = f"adapt.options.{STRANGERS}"
+    if not isinstance(options, Mapping):
+        known = ", ".join(names_of(Strangers))
+        raise ConfigError(f"config.{where} is {options!r}; expected a dict of {known}")
+    return construct(where, Strangers, **options)
 
 
 def meta_step(

@@ -86,6 +86,7 @@ def load(
     else:
         _adapt_by(config, method, whole)
         assign(config, settings)  # again: another method has options of its own
+        _check_trunk(config, whole)
         model = _model(config, learned, record=record)
     _check_identity(record, model)
     if info is not None:
@@ -202,6 +203,17 @@ def _adapt_by(config: Config, method: str | None, whole: bool | None) -> None:
         config.adapt.learned = False  # a strength that another method has learned
 
 
+def _check_trunk(config: Config, whole: bool | None) -> None:
+    """Refuses the whole network where only a head can adapt."""
+    if config.trunk.frozen or (whole is not False and config.adapt.kind == "finetune"):
+        return
+    told = "only the head adapts" if whole is False else f"{config.adapt.kind!r} adapts"
+    raise ConfigError(
+        f"config.trunk.frozen=False, but here {told}, on features that are computed "
+        "once; leave the setting out, or load the model with whole=False"
+    )
+
+
 def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model:
     network = build.model(config)
     frozen = config.trunk.frozen
@@ -217,8 +229,7 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
     encoder = make_encoder(config, network, shown)
     width = _width(config, network, encoder, learned, prior)
     personalizer = learners.personalizer(config, loop, width=width)
-    scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
-    ends = (float(scale[0]), float(scale[1]))
+    ends = _scale(config)
     feature_map = learned.feature_map if frozen else None
     return Model(
         personalizer=personalizer,
@@ -230,6 +241,19 @@ def _model(config: Config, learned: Learned, *, record: dict[str, Any]) -> Model
         identity=identity_of(learned.variables, learned.feature_map, *learned.beside),
         record=record | {"method": config.method, "adapt": config.adapt.kind},
     )
+
+
+def _scale(config: Config) -> Scale:
+    """(low, high) of the stars that the run was trained on."""
+    scale = build.plain(config.data).get("scale") or default_scale(config.data.name)
+    try:
+        low, high = map(float, scale)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"config.data.scale is {scale!r}; expected (low, high), (1, 5) for example"
+        ) from error
+    check_scale((low, high))
+    return low, high
 
 
 def _width(config, network, encoder: Encoder, learned: Learned, prior: PyTree) -> int:

@@ -1,6 +1,7 @@
 """Words and options in a config: unknown ones, and what was probably meant."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
@@ -92,7 +93,12 @@ def construct(where: str, make: Callable[..., T], /, **options: Any) -> T:
 
 
 def names_of(make: Callable[..., Any]) -> list[str]:
-    """The keywords that a call may give, in order; Linen modules' own two left out."""
+    """The keywords that a call may give, in order.
+
+    Linen modules' own two are left out, and what a `functools.partial` gives itself.
+    """
     is_module = inspect.isclass(make) and issubclass(make, nn.Module)
-    hidden = ("parent", "name") if is_module else ()
+    hidden: Collection[str] = ("parent", "name") if is_module else ()
+    if isinstance(make, functools.partial):
+        hidden = make.keywords
     return [name for name in inspect.signature(make).parameters if name not in hidden]

@@ -392,6 +392,10 @@ def _output(text: str) -> Path:
         raise argparse.ArgumentTypeError(
             f"{text} would lie in {there}, which is no folder; name another"
         )
+    if not os.access(there, os.W_OK):
+        raise argparse.ArgumentTypeError(
+            f"{text} would lie in {there}, where you may not write; name another"
+        )
     return path
 
 

@@ -117,7 +117,11 @@ def assign(config: ConfigDict, settings: Sequence[str]) -> None:
         if name not in section and not _is_open(sections):
             known = expected(name, sorted(section.keys()))
             raise ConfigError(f"the config has no {path!r}; {known}")
-        section[name] = _parsed(text, section.get(name), setting)
+        old = section.get(name)
+        try:
+            section[name] = _parsed(text, old, setting)
+        except TypeError as error:  # a ConfigDict keeps its fields' types
+            raise _other_type(setting, old) from error
 
 
 def _parsed(text: str, old: Any, setting: str) -> Any:
@@ -137,8 +141,12 @@ def _parsed(text: str, old: Any, setting: str) -> Any:
     elif isinstance(old, ConfigDict):
         fits = isinstance(value, dict)
     if not fits:
-        raise ConfigError(f"{setting!r}: expected a value such as {old!r}")
+        raise _other_type(setting, old)
     return value
+
+
+def _other_type(setting: str, old: Any) -> ConfigError:
+    return ConfigError(f"{setting!r}: expected a value such as {old!r}")
 
 
 def _is_open(sections: Sequence[str]) -> bool:

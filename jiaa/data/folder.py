@@ -215,10 +215,12 @@ def check_missing(
     if what != "file":
         these, place = f"the {what}", "the images' folder"
     if len(missing) > max_missing or len(missing) == len(names):
+        remedy = f"Add {these}, or correct the names, which are relative to {place}"
+        if len(missing) < len(names):
+            found += f"; max_missing={max_missing} are tolerated"
+            remedy += f"; or pass max_missing={len(missing)} to leave their ratings out"
         raise DataError(
-            "\n".join([f"{found}; max_missing={max_missing} are tolerated", *lines])
-            + f"\nAdd {these}, correct the names (they are relative to {place}), or "
-            f"pass max_missing={len(missing)} to leave their ratings out",
+            "\n".join([found, *lines, remedy]),
             [f"{folder}: {name!r} has no {what}" for name in missing],
         )
     logging.getLogger(__name__).warning("%s; left out:\n%s", found, "\n".join(lines))

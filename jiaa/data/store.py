@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, UInt8
+from safetensors import SafetensorError
 from tqdm import tqdm
 
 from jiaa.data.images import AnyPath, ImageError, Size, decode_resized, sides
@@ -235,11 +237,24 @@ def _is_whole(cached: Path, shape: tuple[int, ...]) -> bool:
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A name beside `target` that takes its place once complete."""
+    """A file beside `target` that takes its place once complete, readable as any other.
+
+    Raises:
+      OSError: the disk is full, or the folder cannot be written, whatever writes there.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.stem}.{uuid.uuid4().hex}.partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode
         yield partial
+        partial.chmod(mode)  # safetensors lets nobody else read what it writes
         os.replace(partial, target)
+    except SafetensorError as error:  # hides the number of the system's error
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), os.fspath(target)) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ probabilities are learned from training raters and simulated strangers
 """
 
 import dataclasses
+import math
+from numbers import Real
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -64,7 +66,8 @@ class Blend:
         (): all alike. What the prior has learned comes first.
 
     Raises:
-      ValueError: a field out of its range, or another number of log priors.
+      ValueError: a field out of its range, anything but finite numbers, or another
+        number of log priors.
     """
 
     model: nn.Module
@@ -79,6 +82,10 @@ class Blend:
 
     def __post_init__(self):
         """Checks the ranges."""
+        for name in ("shares", "strengths", "log_prior"):
+            _check_finite(name, getattr(self, name))
+        for name in ("curvature", "noise", "confidence"):
+            _check_finite(name, (getattr(self, name),))
         if not self.shares or not self.strengths or min(self.strengths) <= 0:
             raise ValueError(
                 f"shares={self.shares}, strengths={self.strengths}; expected one or "
@@ -215,3 +222,14 @@ class Blend:
         if learned is not None and learned.shape == (len(self.hypotheses),):
             return learned
         return jnp.asarray(self.log_prior or (0.0,) * len(self.hypotheses))
+
+
+def _check_finite(name: str, values: Any) -> None:
+    """Checks the numbers of a field.
+
+    Raises:
+      ValueError: naming the field, for anything else.
+    """
+    listed = isinstance(values, tuple | list)
+    if not listed or not all(isinstance(x, Real) and math.isfinite(x) for x in values):
+        raise ValueError(f"{name}={values!r}; expected finite numbers")

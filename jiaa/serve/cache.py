@@ -9,9 +9,10 @@ import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jiaa.data.images import AnyPath
 from jiaa.data.store import fingerprint
@@ -42,19 +43,27 @@ class FeatureCache:
         """Opens or creates the file of a trunk (`trunk`: its identity).
 
         Raises:
-          OSError: the folder cannot be made.
+          OSError: the folder or the file cannot be written; says how to name another.
         """
         self.path = Path(folder) / f"photos_{trunk}_{width}.bin"
         self._record = np.dtype([("key", f"V{KEY_BYTES}"), ("values", "<f4", (width,))])
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            # Where it ends now: another process may have added while this one waited.
-            end = file.seek(0, os.SEEK_END)
-            whole = end // self._record.itemsize * self._record.itemsize
-            file.truncate(whole)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self._cut(file)
+        except OSError as error:
+            why = f"{error.strerror}; --cache FOLDER or $JIAA_CACHE names another cache"
+            raise OSError(error.errno, why, os.fspath(self.path)) from error
         self._rows: dict[bytes, int] = {}
         self._read_keys()
+
+    def _cut(self, file: BinaryIO) -> int:
+        """Cuts half a record off a file that is locked; the count of whole ones."""
+        # Where it ends now: another process may have added while this one waited.
+        count = file.seek(0, os.SEEK_END) // self._record.itemsize
+        file.truncate(count * self._record.itemsize)
+        return count
 
     def _records(self) -> np.ndarray:
         if not self.path.stat().st_size:
@@ -90,7 +99,7 @@ class FeatureCache:
         records["values"] = features[finite]
         with self.path.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            first: Int = file.seek(0, os.SEEK_END) // self._record.itemsize
+            first = self._cut(file)  # another process may have been killed since
             file.write(records.tobytes())
         for row, key in enumerate(kept, first):
             self._rows[key] = row

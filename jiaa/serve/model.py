@@ -246,7 +246,8 @@ class Model:
         if not np.isfinite(stars).all():
             raise FloatingPointError(
                 f"{np.sum(~np.isfinite(stars))} of {len(stars)} scores are not finite; "
-                "the taste, or the prior, holds absurd numbers. Learn it again"
+                "the taste, the prior or the features hold absurd numbers. Learn or "
+                "compute them again"
             )
         return stars
 

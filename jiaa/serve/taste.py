@@ -176,8 +176,8 @@ def _check_header(path: Path) -> None:
     """Refuses a header that would fill the memory."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} does not exist; expected a taste file, which `jiaa personalize` "
-            "writes"
+            f"{path} does not exist, or is no file; expected a taste file, which `jiaa "
+            "personalize` writes"
         )
     with path.open("rb") as file:
         start = file.read(8)

@@ -104,6 +104,11 @@ def test_a_section_that_is_not_used_may_hold_anything(small):
         (BLG, {"inner.optimizer_options.learned": True}, r"meta\.outer='maml'"),
         (BLG, {"adapt.kind": "ridge", "adapt.learned": True}, r"adapt\.learned=True"),
         (IMAGES, {"adapt.kind": "ridge"}, r"trunk\.frozen=True"),
+        (
+            BLG,
+            {"adapt.kind": "blend", "adapt.options": {"strangers": 3}},
+            "strangers is 3; expected a dict of share, episodes",
+        ),
         (IMAGES, {"generic.trains": "ridge"}, r"a head of \('linear', 'warped'\)"),
         (IMAGES, {"generic.trains": "head"}, r"trunk\.frozen=True"),
     ],

@@ -220,6 +220,15 @@ def test_flags_that_cannot_be_are_told_before_the_work(
     assert said in capsys.readouterr().err
 
 
+def test_a_folder_that_nobody_may_write_in_is_told_before_the_work(
+    score, images, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(photos.os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        score(images, "-o", tmp_path / "s.csv")
+    assert "where you may not write; name another" in capsys.readouterr().err
+
+
 def test_a_port_that_is_none_is_refused(finished_run, images, tmp_path, capsys):
     flags = rating_flags(images, finished_run, tmp_path)
     with pytest.raises(SystemExit, match="2"):

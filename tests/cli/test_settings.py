@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jiaa.cli import build
+from jiaa.cli.options import ConfigError
 from jiaa.cli.settings import assign, differences, finished_file, recorded_config
 from jiaa.train.workdir import Workdir, WorkdirError
 
@@ -48,11 +49,18 @@ def test_a_setting_reaches_its_field(config, setting, read, expected):
         ("generic.steps=many", "expected a value such as 10000"),
         ("view.augment=1", "expected a value such as True"),
         ("model.head_options=7", "expected a value such as"),
+        ("model.head_options=(7,)", "expected a value such as"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(config, setting, message):
     with pytest.raises(ValueError, match=message):
         assign(config, [setting])
+
+
+def test_a_recorded_pair_stays_a_pair():
+    recorded = ConfigDict({"data": {"image_size": (288, 360)}})
+    with pytest.raises(ConfigError, match=r"image_size=3': .* such as \(288, 360\)"):
+        assign(recorded, ["data.image_size=3"])
 
 
 def test_a_record_gives_back_the_config_with_its_tuples(config, tmp_path):

@@ -154,6 +154,22 @@ def test_impossible_fields_are_refused():
         Strangers(share=1.0)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"shares": (0.0, -np.inf)},
+        {"strengths": (1.0, np.inf)},
+        {"log_prior": (np.nan,) * 16},
+        {"curvature": np.nan},
+        {"noise": np.inf},
+    ],
+)
+def test_fields_are_finite_numbers(fields):
+    (name,) = fields
+    with pytest.raises(ValueError, match=f"{name}=.*; expected finite numbers"):
+        Blend(Scored(), WIDTH, **fields)
+
+
 def tasks_of(scores):
     """Every row of `scores` [user image] as a user who rated all images."""
     users = len(scores)

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 import jiaa
 from jiaa.cli.models import load
+from jiaa.data.folder import read_folder
 from jiaa.data.table import DataError
 from scripts import bench_personal
 
@@ -187,6 +188,37 @@ def test_scores_on_no_known_scale_ask_for_it(tmp_path):
     (tmp_path / "ratings.csv").write_text("image,score\na.jpg,-3\n")
     with pytest.raises(DataError, match=r"ratings\.csv: scores on none.*--scale LOW"):
         bench_personal.scale_of(tmp_path)
+
+
+def test_scores_that_are_no_numbers_are_told(tmp_path):
+    (tmp_path / "ratings.csv").write_text("image,score\na.jpg,good\n")
+    with pytest.raises(DataError, match=r"ratings\.csv: no score is a number"):
+        bench_personal.scale_of(tmp_path)
+
+
+def test_only_groups_with_a_name_and_a_rater_are_measured(folder, names, capsys):
+    lines = [f"{x},{('art', '', 'zoo')[n % 3]}" for n, x in enumerate(names[:20])]
+    (folder / "images.csv").write_text("\n".join(["image,theme", *lines]) + "\n")
+    rated = [f"ann_1,{x},3" for n, x in enumerate(names[:20]) if n % 3 < 2]
+    (folder / "ratings.csv").write_text(
+        "\n".join(["worker,image,score", *rated]) + "\n"
+    )
+    read = read_folder(folder, scale=(0, 10))
+    found = bench_personal.groups(read, by="theme", raters="all")
+    assert [group.name for group in found] == ["all", "art"]
+    assert capsys.readouterr().out.startswith("zoo: nobody of --raters all")
+
+
+def test_nobody_at_all_is_told_with_the_split(bench, folder):
+    path = folder / "images.csv"
+    path.write_text(path.read_text().replace(",test", ",train"))
+    with pytest.raises(SystemExit, match=r"rated one of 0 pictures: .* split 'test'"):
+        bench()
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(bench, folder):
+    with pytest.raises(SystemExit, match=r"Error: .*ratings\.csv"):
+        bench("--out", folder / "ratings.csv" / "x.json")
 
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are(bench):

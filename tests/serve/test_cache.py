@@ -36,6 +36,21 @@ def test_half_a_record_is_cut_off_and_the_rest_stays(cache, tmp_path):
     np.testing.assert_array_equal(last.take(KEYS[1:3]), [[3, 4, 5], [7, 7, 7]])
 
 
+def test_half_a_record_of_another_process_moves_no_later_one(cache, tmp_path):
+    with cache.path.open("ab") as file:
+        file.write(b"killed in the mid")
+    cache.add(KEYS[2:3], np.full((1, 3), 7, np.float32))
+    again = FeatureCache(tmp_path, trunk="t", width=3)
+    for one in (cache, again):
+        np.testing.assert_array_equal(one.take(KEYS[1:3]), [[3, 4, 5], [7, 7, 7]])
+
+
+def test_a_cache_that_cannot_be_written_says_how_to_name_another(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"--cache FOLDER or \$JIAA_CACHE names another"):
+        FeatureCache(tmp_path / "file" / "below", trunk="t", width=3)
+
+
 def test_two_processes_may_add(cache, tmp_path):
     other = FeatureCache(tmp_path, trunk="t", width=3)
     other.add(KEYS[2:3], np.full((1, 3), 7, np.float32))

@@ -3,8 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from experiments import glancing
 from PIL import Image
 
+import jiaa
 from jiaa.data.images import ImageError
 from jiaa.evaluate.replay import replay
 
@@ -98,3 +100,22 @@ def test_what_was_seen_before_is_not_decoded_again(prior, photos, content, tmp_p
     assert [batch.rows.tolist() for batch in batches] == [[1, 2, 3, 4, 5], [6]]
     assert list(batches[1].failures) == [0]
     np.testing.assert_allclose(batches[0].content, content[:5], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("adapt.options.width=3", "no 'width'; known: shots, shares"),
+        ("adapt.options.shares=(1e999,)", r"shares=\(inf,\); expected finite numbers"),
+        ("trunk.frozen=False", r"trunk\.frozen=False, but here 'blend' adapts"),
+        ("data.scale=('a',)", r"data\.scale is \('a',\); expected \(low, high\)"),
+    ],
+)
+def test_a_setting_that_no_blend_can_have_is_named(finished_run, setting, said):
+    with glancing(), pytest.raises(ValueError, match=said):
+        jiaa.load(finished_run, method="blend", settings=[setting])
+
+
+def test_absurd_features_end_in_words(prior, content):
+    with pytest.raises(FloatingPointError, match=r"or the features hold absurd"):
+        prior.score(np.full_like(content, 3e38))

@@ -23,6 +23,8 @@ def test_a_taste_comes_back_whole_and_small(
     finished_run, prior, mine, content, tmp_path
 ):
     path = mine.save_taste(tmp_path / "me.safetensors")
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
     again = jiaa.load(finished_run, user=path)
     np.testing.assert_array_equal(again.score(content), mine.score(content))
     assert (again.ratings, again.scale) == (10, mine.scale)
@@ -102,6 +104,17 @@ def test_damage_is_refused_or_harmless(prior, mine, content, tmp_path, rng):
     ends = (str(path), f"{len(content)} scores")
     assert all(said.startswith(ends) or "not finite" in said for said in outcomes)
     assert sum(said.startswith(str(path)) for said in outcomes) > 20
+
+
+def test_a_taste_that_cannot_be_written_is_an_error_of_the_system(
+    mine, tmp_path, monkeypatch
+):
+    def save_elsewhere(arrays, path, metadata):
+        save_file(arrays, tmp_path / "gone" / "x", metadata=metadata)
+
+    monkeypatch.setattr(taste, "save_file", save_elsewhere)
+    with pytest.raises(FileNotFoundError, match=r"me\.safetensors"):
+        mine.save_taste(tmp_path / "me.safetensors")
 
 
 def test_absurd_numbers_end_in_words(prior, mine, content, tmp_path):
