@@ -279,10 +279,14 @@ class Model:
 
     def like_the_prior(self) -> "Model":
         """The same person's model as if they had rated nothing: the prior's ranking."""
+        return self.replace(adapted=self.start(self.room))
+
+    def start(self, room: int) -> PyTree:
+        """What adapts, before any rating, in the shapes of `room` of them."""
         method: Any = self.personalizer
         if hasattr(method, "shots"):  # its state is as long as a support set
-            method = dataclasses.replace(method, shots=self.room)
-        return self.replace(adapted=method.init(self.prior))
+            method = dataclasses.replace(method, shots=room)
+        return method.init(self.prior)
 
     @property
     def share(self) -> float | None:

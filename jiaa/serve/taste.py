@@ -72,7 +72,7 @@ def save(
     """
     if model.adapted is None:
         raise ValueError("this model is nobody's yet; call adapt(photos, stars) first")
-    start = _named(model.personalizer.init(model.prior))
+    start = _named(model.start(model.room))
     arrays = {
         name: np.asarray(leaf, order="C")
         for name, leaf in _named(model.adapted).items()
@@ -148,16 +148,15 @@ def load(path: str | os.PathLike[str], model: Model) -> Model:
     for name, array in found.items():
         _check_array(path, name, array, expected)
     return model.replace(
-        adapted=_filled(path, shapes, found, model),
+        adapted=_filled(path, shapes, found, model.start(info.room)),
         ratings=info.ratings,
         room=info.room,
         scale=info.scale,
     )
 
 
-def _filled(path: Path, shapes: PyTree, found: dict, model: Model) -> PyTree:
-    """The adapted state of these shapes: what the file has, else what the prior has."""
-    start = model.personalizer.init(model.prior)
+def _filled(path: Path, shapes: PyTree, found: dict, start: PyTree) -> PyTree:
+    """The adapted state of these shapes: what the file has, else that of nobody."""
     prior = {
         _name(key): leaf for key, leaf in jax.tree_util.tree_leaves_with_path(start)
     }

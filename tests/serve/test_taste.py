@@ -44,6 +44,15 @@ def test_a_taste_of_another_method_comes_back(
     assert not np.allclose(mine.score(content), other.score(content))
 
 
+def test_a_taste_like_the_priors_has_no_array(finished_run, content, stars, tmp_path):
+    other = jiaa.load(finished_run, method="blend")
+    nobody = other.adapt_encoded(content[:10], stars[:10]).like_the_prior()
+    path = nobody.save_taste(tmp_path / "me.safetensors")
+    assert not load_file(path)
+    again = jiaa.load(finished_run, user=path)
+    np.testing.assert_array_equal(again.score(content), other.score(content))
+
+
 def test_nobody_has_no_taste(prior, tmp_path):
     with pytest.raises(ValueError, match=r"nobody's yet; call adapt"):
         prior.save_taste(tmp_path / "x.safetensors")
