@@ -23,12 +23,14 @@ def check_trunk(config: Config) -> None:
       ConfigError: naming the field, its value and what is expected.
     """
     section = config.trunk
-    _require(_are_taps(section.taps), "trunk.taps", section.taps, TAPS)
-    _require(_are_sizes(section.sizes), "trunk.sizes", section.sizes, SIZES)
-    alone = not section.shapes or not (section.sizes or config.view.size)
-    fits = _are_sizes(section.shapes) and int not in map(type, section.shapes)
-    _require(alone and fits, "trunk.shapes", section.shapes, SHAPES)
-    given = section.beside
+    # Runs that were recorded before there were these have none.
+    fields = ("taps", "sizes", "shapes", "beside")
+    taps, sizes, shapes, given = (section.get(name, ()) for name in fields)
+    _require(_are_taps(taps), "trunk.taps", taps, TAPS)
+    _require(_are_sizes(sizes), "trunk.sizes", sizes, SIZES)
+    alone = not shapes or not (sizes or config.view.size)
+    fits = _are_sizes(shapes) and int not in map(type, shapes)
+    _require(alone and fits, "trunk.shapes", shapes, SHAPES)
     _require(
         isinstance(given, list | tuple) and all(isinstance(x, dict) for x in given),
         "trunk.beside",

@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from jiaa.cli import build, built_in, learners
+from jiaa.cli.check_trunk import check_trunk
 from jiaa.cli.encoders import identity_of, make_encoder
 from jiaa.cli.multitask.serving import FUSION, fused_model
 from jiaa.cli.options import WORDS, Config, ConfigError
@@ -77,6 +78,7 @@ def load(
     config = recorded_config(folder)
     info = None if user is None else taste.read_info(user)
     assign(config, settings)
+    check_trunk(config)
     method, whole = _chosen(config, method, info, whole)
     learned, record = read(weights), _record(folder, weights)
     learned = built_in.completed(config, learned)
@@ -115,7 +117,13 @@ def _check_identity(record: dict[str, Any], model: Model) -> None:
 
 
 def _check_reads(config: Config, learned: Learned, weights: Path) -> None:
-    """Refuses weights that learned from features where the config has a network."""
+    """Refuses weights of other networks than the config's, or of none."""
+    count = len(config.trunk.get("beside", ()))
+    if count != len(learned.beside):
+        raise ConfigError(
+            f"config.trunk.beside has {count} encoders, {weights} those of "
+            f"{len(learned.beside)}. Both files have to come from one run"
+        )
     if (learned.reads is None) != (config.model.backbone != build.NO_BACKBONE):
         raise ConfigError(
             f"config.model.backbone is {config.model.backbone!r} beside {weights}, "

@@ -108,6 +108,9 @@ def test_what_was_seen_before_is_not_decoded_again(prior, photos, content, tmp_p
         ("adapt.options.width=3", "no 'width'; known: shots, shares"),
         ("adapt.options.shares=(1e999,)", r"shares=\(inf,\); expected finite numbers"),
         ("trunk.frozen=False", r"trunk\.frozen=False, but here 'blend' adapts"),
+        ("trunk.shapes=(1,)", r"trunk\.shapes is \(1,\); expected pairs"),
+        ("trunk.sizes=(0,)", r"trunk\.sizes is \(0,\); expected"),
+        ("trunk.beside=({'backbone': 'squeezenet'},)", "beside has 1 encoders, .*of 0"),
         ("data.scale=('a',)", r"data\.scale is \('a',\); expected \(low, high\)"),
     ],
 )
