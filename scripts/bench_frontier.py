@@ -203,7 +203,7 @@ def settings_of(
     """
     kept = values[np.isfinite(values).all(axis=1)]
     mine = kept[:, len(blend.hypotheses) + own]
-    told = [
+    told: list[dict[str, Any]] = [
         {"name": f"{share:g} of the crowd, own taste {strength:g}"}
         | {"share": share, "strength": strength}
         for share, strength in blend.hypotheses

@@ -89,7 +89,7 @@ def several_views(
     """A row for one view, and for three sizes."""
     from configs.blend import oasis_efficientnet_lite2
 
-    trunk = oasis_efficientnet_lite2.get_config().trunk
+    trunk: Any = oasis_efficientnet_lite2.get_config().trunk
     settings = (f"trunk.sizes={trunk.sizes!r}", f"trunk.shapes={tuple(trunk.shapes)}")
     _, one = jiaa_way(paths, threads=threads)
     _, many = jiaa_way(paths, settings=settings, threads=threads)
