@@ -16,6 +16,7 @@ import numpy as np
 from jiaa.cli import built_in
 from jiaa.cli.launch import EXPECTED, in_words
 from jiaa.cli.models import METHODS, open_model
+from jiaa.cli.told import source_of, tell_refitted, tell_worth
 from jiaa.data.feature_file import FeatureFile, read_features
 from jiaa.data.folder import check_scale
 from jiaa.personalize.active import STRATEGIES
@@ -27,9 +28,8 @@ from jiaa.serve.model import Model
 from jiaa.serve.photos import find_photos
 from jiaa.serve.ratings import OwnRatings, read_rated
 from jiaa.serve.session import Session
-from jiaa.serve.taste import read_info
 from jiaa.serve.taste import save as save_taste
-from jiaa.serve.validation import FEWEST, Validation, cross_validate
+from jiaa.serve.validation import cross_validate
 
 OPTIONS = "The scale of your stars is set by --scale LOW HIGH."
 UNREADABLE = 3  # exit code: all is done, but some photographs could not be read
@@ -82,52 +82,15 @@ def personalize(arguments: Sequence[str]) -> int:
     found = cross_validate(model, content, stars)
     mine = model.adapt_encoded(content, stars)
     helps = np.ptp(stars) > 0 and (found is None or found.helps)
-    _tell_worth(mine, stars, found)
+    tell_worth(mine, stars, found)
     if not helps:
         mine = mine.like_the_prior()
-    _tell_refitted(flags.out, model)
-    source = _source(flags.ratings, flags.photos, flags.worker)
+    tell_refitted(flags.out, model)
+    source = source_of(flags.ratings, flags.photos, flags.worker)
     path = save_taste(flags.out, mine, learned_from=source)
     whose = "the taste" if helps else "the prior's own ranking, in place of the taste"
     print(f"{path}: {whose} of {len(stars)} ratings, {path.stat().st_size:,} bytes")
     return _tell_failures(failures)
-
-
-def _source(ratings: Path, photos: Path, worker: str | None = None) -> list[str]:
-    """What a taste tells of where it comes from, as it was given."""
-    given = [os.fspath(ratings), os.fspath(photos)]
-    return given if worker is None else [*given, worker]
-
-
-def _tell_worth(mine: Model, stars: np.ndarray, found: Validation | None) -> None:
-    """How much of the prior holds for the person, and what the ratings are worth."""
-    if np.ptp(stars) == 0:
-        print(
-            f"all {len(stars)} ratings are {stars[0]:g}: they do not say what you like "
-            "better. Rate photographs that you like more, and less"
-        )
-        return
-    if mine.share is not None:
-        share = 100 * min(max(mine.share, 0), 1)
-        print(f"you agree with the crowd about {share:.0f} %")
-    if found is None:
-        print(
-            f"{len(stars)} ratings are too few to check whether they help ({FEWEST} "
-            "at least, not all equal); all of them were learned. Rate more"
-        )
-    else:
-        print(found)
-
-
-def _tell_refitted(path: Path, model: Model) -> None:
-    """Says that an earlier taste, of another prior, is replaced."""
-    with contextlib.suppress(OSError, ValueError):
-        before = read_info(path)
-        if before.prior != model.identity:
-            print(
-                f"{path} was learned on another prior ({before.prior}); it is learned "
-                f"again on this one ({model.identity})"
-            )
 
 
 def rate(arguments: Sequence[str]) -> int:
@@ -145,7 +108,7 @@ def rate(arguments: Sequence[str]) -> int:
     model = _reading(model, _features(flags), [album.root])
     OwnRatings(flags.ratings, scale=model.scale)  # wrong rows are told before the work
     if flags.out is not None:
-        _tell_refitted(flags.out, model)
+        tell_refitted(flags.out, model)
     rows, content, failures = _encoded(model, album.paths, flags)
     _tell_failures(failures)
     session = Session(
@@ -154,7 +117,7 @@ def rate(arguments: Sequence[str]) -> int:
         content,
         ratings=flags.ratings,
         taste=flags.out,
-        source=_source(flags.ratings, flags.photos),
+        source=source_of(flags.ratings, flags.photos),
         asker=make_asker(flags.ask, model, content),
     )
     server = server_module.Server(session, port=flags.port)

@@ -9,7 +9,6 @@ Models are values: `adapt` returns a new one and leaves the old as it was.
 """
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, Num, PyTree, Shaped
+from jaxtyping import Array, Float, Key, Num, PyTree, Shaped
 from PIL import Image
 from tqdm import tqdm
 
@@ -28,14 +27,14 @@ from jiaa.serve.cache import FeatureCache, photo_key
 from jiaa.serve.encoder import BATCH, Encoded, Encoder
 from jiaa.serve.known import are_features, folders_of, known_features
 from jiaa.serve.photos import Photo, decode_batches, find_photos
-from jiaa.types import Episode, Examples, ImageStore, Personalizer
+from jiaa.serve.programs import adapted_to, capacity, padded, scores_of, store_of
+from jiaa.types import ImageStore, Personalizer
 
 Scale = tuple[float | int, float | int]
 Map = Callable[[Array], Array]
 Photos = Photo | Sequence[Photo] | Float[Array | np.ndarray, "image feature"]
 Features = FeatureFile | AnyPath  # of photographs, computed before
 Stars = Sequence[float | int] | Num[np.ndarray, " image"]
-SMALLEST_SUPPORT = 8  # ratings are padded to a power of two, this one at least
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -233,7 +232,7 @@ class Model:
         parts = []
         for start in range(0, len(content), BATCH):
             batch = content[start : start + BATCH]
-            unit = _scores(
+            unit = scores_of(
                 self.prior,
                 adapted,
                 self.feature_map,
@@ -261,7 +260,7 @@ class Model:
         """`adapt`, of what `encode` gave."""
         unit = self.to_unit(np.asarray(stars, np.float32), count=len(content))
         room, key = capacity(len(content)), jax.random.key(0) if key is None else key
-        adapted = _adapted(
+        adapted = adapted_to(
             self.prior,
             self.feature_map,
             jnp.asarray(padded(content, room)),
@@ -299,7 +298,7 @@ class Model:
         encoder = self.encoder
         one = (encoder.width,) if encoder.width else (*encoder.size, 3)
         kind = jnp.float32 if encoder.width else jnp.uint8
-        return _adapted.eval_shape(
+        return adapted_to.eval_shape(
             self.prior,
             self.feature_map,
             jax.ShapeDtypeStruct((room, *one), kind),
@@ -311,7 +310,7 @@ class Model:
 
     def store(self, content: Shaped[np.ndarray, "image ..."]) -> ImageStore:
         """What a personalizer reads, of what `encode` gave."""
-        return _store(self.feature_map, jnp.asarray(content))
+        return store_of(self.feature_map, jnp.asarray(content))
 
     def open_cache(self, folder: AnyPath) -> FeatureCache | None:
         """The features of photographs seen before; None where none are computed."""
@@ -364,7 +363,7 @@ def predict_unit(model: Model, pixels: Array) -> Float[Array, " image"]:
         adapted = model.personalizer.init(model.prior)
     features = model.encoder.features
     content = pixels if features is None else features(pixels)
-    return _scores(
+    return scores_of(
         model.prior,
         adapted,
         model.feature_map,
@@ -384,38 +383,3 @@ def as_list(photos: Photos) -> list[Photo]:
         folder = isinstance(photo, str | Path) and Path(photo).is_dir()
         result += find_photos([photo]) if folder else [photo]
     return result
-
-
-def padded(values: Shaped[np.ndarray, "row ..."], rows: int) -> np.ndarray:
-    """`values` with rows of zeros appended."""
-    return np.pad(values, [(0, rows - len(values))] + [(0, 0)] * (values.ndim - 1))
-
-
-def capacity(ratings: int) -> int:
-    """Rows that so many ratings are padded to, so that few programs serve all."""
-    return max(SMALLEST_SUPPORT, 1 << (ratings - 1).bit_length())
-
-
-def _store(feature_map: Map | None, content: Array) -> ImageStore:
-    if content.ndim == 4:
-        return ImageStore(images=content)
-    return ImageStore(features=content if feature_map is None else feature_map(content))
-
-
-def _all_of(scores: Array, mask: Bool[Array, " image"]) -> Examples:
-    return Examples(jnp.arange(scores.shape[0]), scores, mask)
-
-
-@functools.partial(jax.jit, static_argnames="personalizer")
-def _scores(prior, adapted, feature_map, content, *, personalizer):
-    count = content.shape[0]
-    query = _all_of(jnp.zeros(count), jnp.ones(count, bool))
-    store = _store(feature_map, content)
-    return personalizer.predict(prior, adapted, query, store)
-
-
-@functools.partial(jax.jit, static_argnames="personalizer")
-def _adapted(prior, feature_map, content, scores, mask, key, *, personalizer):
-    support = _all_of(scores, mask)
-    episode = Episode(jnp.zeros((), jnp.int32), support, support)
-    return personalizer.adapt(prior, episode, _store(feature_map, content), key=key)

@@ -20,7 +20,8 @@ from jiaa.data.images import AnyPath
 from jiaa.personalize.active import Asker, Design
 from jiaa.serve.album import Album
 from jiaa.serve.asking import learned_from
-from jiaa.serve.model import Model, capacity
+from jiaa.serve.model import Model
+from jiaa.serve.programs import capacity
 from jiaa.serve.ratings import OwnRatings
 from jiaa.serve.taste import save as save_taste
 from jiaa.types import Episode, Examples

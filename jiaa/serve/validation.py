@@ -9,7 +9,8 @@ from jaxtyping import Float, Int, Key, Shaped
 
 from jiaa.data.tasks import user_id
 from jiaa.evaluate import personalization
-from jiaa.serve.model import Model, capacity, padded
+from jiaa.serve.model import Model
+from jiaa.serve.programs import capacity, padded
 from jiaa.types import UserTasks
 
 FEWEST = 10  # ratings; with fewer there are too few to learn from and to hold back
