@@ -13,7 +13,7 @@ from configs.blg_piaa import oasis_efficientnet_lite2
 
 def get_config():
     config = oasis_efficientnet_lite2.get_config()
-    config.method = "blend_blg"
+    config.method = "blend"
     config.adapt.kind = "blend"
     config.adapt.learned = True
     config.adapt.options = {"curvature": 0.0}
