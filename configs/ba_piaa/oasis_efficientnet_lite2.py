@@ -6,6 +6,9 @@ a Gaussian kernel each; features are means over three sizes of the whole photogr
 
     python scripts/train.py    --config configs/ba_piaa/oasis_efficientnet_lite2.py --workdir runs/lite/ba --config.data.root=FOLDER
     python scripts/evaluate.py --config configs/ba_piaa/oasis_efficientnet_lite2.py --workdir runs/lite/ba --config.data.root=FOLDER
+
+Measured SROCC, 145 raters, 10 splits: .589 +- .001 with 10 ratings, .638 +- .009 with 100 (generic .577, .571).
+Two minutes of features, then one to three minutes each to train and to evaluate, on one shared CPU core.
 """
 
 from configs.ba_piaa import oasis_squeezenet

@@ -10,6 +10,9 @@ probabilities are learned from training raters and simulated strangers
 
     python scripts/train.py    --config configs/blend/oasis_efficientnet_lite2.py --workdir runs/lite/blend --config.data.root=FOLDER
     python scripts/evaluate.py --config configs/blend/oasis_efficientnet_lite2.py --workdir runs/lite/blend --config.data.root=FOLDER
+
+Measured SROCC, 145 raters, 10 splits: .579 +- .002 with 10 ratings, .633 +- .007 with 100 (generic .567, .561).
+Two minutes of features, then one to three minutes each to train and to evaluate, on one shared CPU core.
 """
 
 from configs import common

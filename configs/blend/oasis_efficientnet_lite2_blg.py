@@ -6,6 +6,9 @@ further curvature. The hyper-prior is learned beside the generic prior, before m
 
     python scripts/train.py    --config configs/blend/oasis_efficientnet_lite2_blg.py --workdir runs/lite/blend_blg --config.data.root=FOLDER
     python scripts/evaluate.py --config configs/blend/oasis_efficientnet_lite2_blg.py --workdir runs/lite/blend_blg --config.data.root=FOLDER
+
+Measured SROCC, 145 raters, 10 splits: .599 +- .002 with 10 ratings, .648 +- .008 with 100.
+Two minutes of features, then one to three minutes each to train and to evaluate, on one shared CPU core.
 """
 
 from configs.blg_piaa import oasis_efficientnet_lite2

@@ -5,6 +5,9 @@ three sizes, with the photograph once, at a short side of 288: under a third of 
 
     python scripts/train.py    --config configs/blend/oasis_efficientnet_lite2_one_view.py --workdir runs/lite/one_view --config.data.root=FOLDER
     python scripts/evaluate.py --config configs/blend/oasis_efficientnet_lite2_one_view.py --workdir runs/lite/one_view --config.data.root=FOLDER
+
+Measured SROCC, 145 raters, 10 splits: .587 +- .002 with 10 ratings, .637 +- .007 with 100 (generic .577, .571).
+Half a minute of features, then one to three minutes each to train and to evaluate, on one shared CPU core.
 """
 
 from configs.blend import oasis_efficientnet_lite2

@@ -4,6 +4,9 @@ The network and the levels of configs/blg_piaa/oasis_squeezenet.py.
 
     python scripts/train.py    --config configs/blg_piaa/oasis_efficientnet_lite2.py --workdir runs/lite/blg_piaa --config.data.root=FOLDER
     python scripts/evaluate.py --config configs/blg_piaa/oasis_efficientnet_lite2.py --workdir runs/lite/blg_piaa --config.data.root=FOLDER
+
+Measured SROCC, 145 raters, 10 splits: .601 +- .002 with 10 ratings, .648 +- .009 with 100.
+Two minutes of features, then one to three minutes each to train and to evaluate, on one shared CPU core.
 """
 
 from configs.ba_piaa.oasis_efficientnet_lite2 import see

@@ -4,6 +4,9 @@ Second order and learned inner rates, as in configs/maml/oasis_squeezenet.py.
 
     python scripts/train.py    --config configs/maml/oasis_efficientnet_lite2.py --workdir runs/lite/maml --config.data.root=FOLDER
     python scripts/evaluate.py --config configs/maml/oasis_efficientnet_lite2.py --workdir runs/lite/maml --config.data.root=FOLDER
+
+Measured SROCC, 145 raters, 10 splits: .600 +- .002 with 10 ratings, .648 +- .008 with 100.
+Two minutes of features, then one to three minutes each to train and to evaluate, on one shared CPU core.
 """
 
 from configs.ba_piaa.oasis_efficientnet_lite2 import see
