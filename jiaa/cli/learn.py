@@ -272,9 +272,8 @@ def _with_hyper_prior(
         key=jax.random.key(config.seed),
     )
     params = {**learned.variables["params"], "inner": {LOG_PRIOR: log_prior}}
-    return dataclasses.replace(
-        learned, variables={**learned.variables, "params": params}
-    )
+    variables = {**learned.variables, "params": params}
+    return dataclasses.replace(learned, variables=variables)
 
 
 def _weights(section: Config, dataset: Dataset) -> np.ndarray | None:
